@@ -1,0 +1,52 @@
+# A developer's commands. Each sets up what it needs; `make` alone lists them.
+
+BIN := .venv/bin
+SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
+UV := .local/uv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-14s %s\n", $$1, $$2 }'
+
+run: .venv/done ## the whole service on this machine, until Ctrl-C (PORT=… moves it)
+	@$(BIN)/python -m dev.stack
+
+token: .venv/done ## print a token for it (ACCOUNT=…, SCOPE="…", STORE=…)
+	@$(BIN)/python -m dev.tokens
+
+reset: .venv/done ## forget its data
+	@$(BIN)/python -m dev.reset
+
+test: .venv/done ## every suite, end to end last
+	@$(BIN)/python -m dev.suites
+
+test-fast: .venv/done ## the suites that need no service, without their slow tests
+	@$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/functional tests/template
+
+check: .venv/done .venv-sam/done ## style, types, imports, template
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy layers/common/autocredits functions dev tests
+	PYTHONPATH=layers/common:. $(BIN)/lint-imports
+	$(BIN)/cfn-lint template.yaml
+	$(SAM) validate --lint
+
+build: .venv/done .venv-sam/done ## what is deployed, in .aws-sam/build
+	PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(dir $(UV)):$$PATH" $(SAM) build
+
+requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt first to renew all its pins)
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) requirements/sam.in -o requirements/sam.txt
+	$(COMPILE) -c requirements/dev.txt layers/common/requirements.in -o layers/common/requirements.txt
+
+.venv/done: requirements/dev.txt requirements/uv.txt dev/venv.sh
+	@dev/venv.sh .venv requirements/dev.txt
+	@touch $@
+
+.venv-sam/done: requirements/sam.txt requirements/uv.txt dev/venv.sh
+	@dev/venv.sh .venv-sam requirements/sam.txt
+	@touch $@
+
+.PHONY: help run token reset test test-fast check build requirements

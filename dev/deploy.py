@@ -1,0 +1,92 @@
+"""Deploys the template into the emulator, or brings an older deployment up to date."""
+
+import json
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, WaiterError
+
+from dev.issuer import AUDIENCE
+from dev.package import Package
+from dev.places import Places
+from dev.transform import Template, to_cloudformation
+
+STACK = "autocredits"
+BUCKET = "autocredits-code"
+REGION = "us-east-1"
+
+
+def client(service: str, places: Places) -> Any:
+    """An AWS client for the emulator, which takes any credentials."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]  # the stubs know some services, this takes any
+        endpoint_url=places.endpoint_url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def deploy(template: Template, packages: dict[str, Package], places: Places) -> str:
+    """Create or update the stack and say which: "created", "updated" or "unchanged"."""
+    cloudformation = client("cloudformation", places)
+    parameters = {"JwtIssuer": places.issuer, "JwtAudience": AUDIENCE, "Protection": "off"}
+    body = json.dumps(to_cloudformation(template, packages, BUCKET, parameters, REGION), sort_keys=True)
+    _upload(packages, places)
+    request = {
+        "StackName": STACK,
+        "TemplateBody": body,
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        "Capabilities": ["CAPABILITY_IAM"],
+    }
+    try:
+        if not _exists(cloudformation):
+            cloudformation.create_stack(**request)
+            outcome = "created"
+        else:
+            cloudformation.update_stack(**request)
+            outcome = "updated"
+        waiter = cloudformation.get_waiter("stack_create_complete" if outcome == "created" else "stack_update_complete")
+        waiter.wait(StackName=STACK, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
+    except ClientError as error:
+        if "No updates are to be performed" in str(error):
+            return "unchanged"
+        raise SystemExit(f"error: the template could not be deployed: {error}") from None
+    except WaiterError:
+        raise SystemExit(f"error: the template could not be deployed: {_reasons(cloudformation)}") from None
+    return outcome
+
+
+def outputs(places: Places) -> dict[str, str]:
+    """The stack's outputs by name."""
+    [stack] = client("cloudformation", places).describe_stacks(StackName=STACK)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def api_id(places: Places) -> str:
+    """The id under which the emulator serves the API."""
+    [api] = client("apigatewayv2", places).get_apis()["Items"]
+    return str(api["ApiId"])
+
+
+def _upload(packages: dict[str, Package], places: Places) -> None:
+    s3 = client("s3", places)
+    s3.create_bucket(Bucket=BUCKET)
+    for package in packages.values():
+        s3.put_object(Bucket=BUCKET, Key=package.key, Body=package.body)
+
+
+def _exists(cloudformation: Any) -> bool:
+    try:
+        cloudformation.describe_stacks(StackName=STACK)
+    except ClientError:
+        return False
+    return True
+
+
+def _reasons(cloudformation: Any) -> str:
+    events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
+    return "; ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed)

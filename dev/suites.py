@@ -1,0 +1,35 @@
+"""`make test`: runs the suites one after the other and says how long each took."""
+
+import subprocess
+import sys
+import time
+
+from dev.places import ROOT
+
+SUITES = {
+    "unit, functional, template": ["tests/unit", "tests/functional", "tests/template"],
+    "concurrency": ["tests/concurrency"],
+    "end to end": ["tests/e2e"],
+}
+
+
+def main() -> None:
+    """Run every suite, also after one that failed, and fail if any did."""
+    results = [_run(name, folders) for name, folders in SUITES.items()]
+    print("\n".join(line for line, _ in results))
+    if not all(passed for _, passed in results):
+        raise SystemExit(1)
+
+
+def _run(name: str, folders: list[str]) -> tuple[str, bool]:
+    found = [folder for folder in folders if any((ROOT / folder).rglob("test_*.py"))]
+    if not found:
+        return f"{name}: no tests", True
+    print(f"--- {name}", flush=True)
+    began = time.monotonic()
+    passed = subprocess.run([sys.executable, "-m", "pytest", "-q", *found], cwd=ROOT, check=False).returncode == 0
+    return f"{name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s", passed
+
+
+if __name__ == "__main__":
+    main()

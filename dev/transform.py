@@ -1,0 +1,117 @@
+"""Turns the SAM template into what the emulator understands: plain CloudFormation, without an OpenAPI body.
+
+SAM compiles the routes of an HTTP API into the `Body` of `AWS::ApiGatewayV2::Api`, which the emulator ignores. The
+same routes are therefore written out as resources of their own.
+"""
+
+import copy
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+from dev.package import SOURCES, Package
+from dev.places import TEMPLATE
+
+Template = dict[str, Any]
+
+# The emulator's way to choose an API's id, and with it its address.
+API_TAGS = {"ms-custom-id": "autocredits"}
+
+
+class _NoManagedPolicies:
+    """Satisfies the translator: the template names no managed policy."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def read_template() -> Template:
+    """The SAM template as data, its short tags written out."""
+    template: Template = yaml_parse(TEMPLATE.read_text())
+    return template
+
+
+def to_cloudformation(
+    template: Template, packages: dict[str, Package], bucket: str, parameters: dict[str, str], region: str
+) -> Template:
+    """Translate the template, its code taken from `packages` in `bucket`."""
+    template = copy.deepcopy(template)
+    for logical_id, package in packages.items():
+        resource = template["Resources"][logical_id]
+        resource["Properties"][SOURCES[resource["Type"]]] = f"s3://{bucket}/{package.key}"
+    os.environ.setdefault("AWS_DEFAULT_REGION", region)  # the translator asks for it
+    result: Template = transform(template, parameters, _NoManagedPolicies())
+    for logical_id, resource in list(result["Resources"].items()):
+        if resource["Type"] == "AWS::ApiGatewayV2::Api":
+            result["Resources"].update(_expand_body(logical_id, resource["Properties"]))
+    return result
+
+
+def _expand_body(api: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Take the OpenAPI body out of an API and write it as authorizers, integrations and routes."""
+    body = properties.pop("Body")
+    properties.pop("FailOnWarnings", None)
+    properties |= {"Name": api, "ProtocolType": "HTTP", "Tags": API_TAGS}
+    resources = dict(_authorizers(api, body))
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            integration = operation["x-amazon-apigateway-integration"]
+            function = integration["uri"]["Fn::Sub"].split("${")[-1].split(".Arn}")[0]
+            resources[f"{api}{function}Integration"] = _integration(api, integration)
+            key = "$default" if path == "$default" else f"{method.upper()} {path}"
+            name = "".join(character for character in key.title() if character.isalnum())
+            resources[f"{api}{name}Route"] = _route(api, key, function, operation)
+    return resources
+
+
+def _authorizers(api: str, body: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, scheme in body["components"]["securitySchemes"].items():
+        authorizer = scheme["x-amazon-apigateway-authorizer"]
+        yield (
+            f"{api}{name}Authorizer",
+            {
+                "Type": "AWS::ApiGatewayV2::Authorizer",
+                "Properties": {
+                    "ApiId": {"Ref": api},
+                    "Name": name,
+                    "AuthorizerType": "JWT",
+                    "IdentitySource": [authorizer["identitySource"]],
+                    "JwtConfiguration": {
+                        "Issuer": authorizer["jwtConfiguration"]["issuer"],
+                        "Audience": authorizer["jwtConfiguration"]["audience"],
+                    },
+                },
+            },
+        )
+
+
+def _integration(api: str, integration: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Type": "AWS::ApiGatewayV2::Integration",
+        "Properties": {
+            "ApiId": {"Ref": api},
+            "IntegrationType": "AWS_PROXY",
+            "IntegrationUri": integration["uri"],
+            "PayloadFormatVersion": integration["payloadFormatVersion"],
+        },
+    }
+
+
+def _route(api: str, key: str, function: str, operation: dict[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "ApiId": {"Ref": api},
+        "RouteKey": key,
+        "Target": {"Fn::Join": ["/", ["integrations", {"Ref": f"{api}{function}Integration"}]]},
+    }
+    for requirement in operation["security"]:
+        for name, scopes in requirement.items():
+            if name != "NONE":
+                properties |= {
+                    "AuthorizationType": "JWT",
+                    "AuthorizerId": {"Ref": f"{api}{name}Authorizer"},
+                    "AuthorizationScopes": scopes,
+                }
+    return {"Type": "AWS::ApiGatewayV2::Route", "Properties": properties}

@@ -1,0 +1,109 @@
+"""In-memory twins of the adapters, for tests. They keep what the real ones keep: stored forms, not objects."""
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autocredits.domain.decide import Record, RecordKey, Records, RecordWrite, record_from_map
+from autocredits.domain.journal import Page, page_from_map
+from autocredits.domain.work import Work
+from autocredits.ledger import ConflictError, Snapshot
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A Store in memory; every call is atomic."""
+
+    pages: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
+    records: dict[tuple[str, RecordKey], str] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def head(self, account_id: str) -> Page | None:
+        """The newest page."""
+        with self.lock:
+            versions = self.pages.get(account_id)
+            return self.page(account_id, max(versions)) if versions else None
+
+    def page(self, account_id: str, version: int) -> Page | None:
+        """The page with this number."""
+        with self.lock:
+            stored = self.pages.get(account_id, {}).get(version)
+        return page_from_map(account_id, json.loads(stored[0]), stored[1]) if stored else None
+
+    def pages_before(self, account_id: str, version: int, limit: int) -> list[Page]:
+        """At most `limit` pages below `version`, newest first."""
+        with self.lock:
+            versions = sorted((number for number in self.pages.get(account_id, {}) if number < version), reverse=True)
+            pages = [self.page(account_id, number) for number in versions[:limit]]
+        return [page for page in pages if page is not None]
+
+    def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
+        """Those of the records that exist."""
+        with self.lock:
+            found = {key: self.records.get((account_id, key)) for key in keys}
+        return {key: record_from_map(key, json.loads(text)) for key, text in found.items() if text is not None}
+
+    def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
+        """Page and records at one moment."""
+        with self.lock:
+            return Snapshot(version in self.pages.get(account_id, {}), self.read(account_id, keys))
+
+    def commit(self, account_id: str, page: Page | None, writes: Sequence[RecordWrite]) -> None:
+        """All or nothing, under every condition."""
+        with self.lock:
+            stored = self.read(account_id, [write.key for write in writes])
+            failed = [write.key for write in writes if not _holds(write, stored.get(write.key))]
+            taken = page is not None and page.version in self.pages.get(account_id, {})
+            if failed or taken:
+                raise ConflictError({key: stored[key] for key in failed if key in stored})
+            if page is not None:
+                text = json.dumps(page.to_map())
+                self.pages.setdefault(account_id, {})[page.version] = (text, page.hash)
+            for write in writes:
+                self.records[account_id, write.key] = json.dumps(write.record.to_map())
+
+
+def _holds(write: RecordWrite, stored: Record | None) -> bool:
+    """Whether the write's condition holds: the record is absent, or has the expected rev."""
+    if write.expected_rev is None:
+        return stored is None
+    return isinstance(stored, Work) and stored.rev == write.expected_rev
+
+
+@dataclass(slots=True)
+class MemoryQueue:
+    """A Queue in memory: what was sent to it, and how long each message was put off."""
+
+    dead: list[dict[str, Any]] = field(default_factory=list)
+    delays: dict[str, int] = field(default_factory=dict)
+
+    def bury(self, body: str, reason: str) -> None:
+        """Keep a dead letter."""
+        self.dead.append({"body": body, "reason": reason})
+
+    def put_off(self, receipt: str, seconds: int) -> None:
+        """Keep how long the message was put off."""
+        self.delays[receipt] = seconds
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A Clock that stands still until it is told to go on; waiting moves it."""
+
+    at_ms: int = 1_764_000_000_000
+    waited_s: float = 0.0
+
+    def now_ms(self) -> int:
+        """The time it stands at."""
+        return self.at_ms
+
+    def monotonic_s(self) -> float:
+        """Seconds since it was made."""
+        return self.waited_s
+
+    def sleep_up_to(self, seconds: float) -> None:
+        """Go on by the whole of it."""
+        self.waited_s += seconds
+        self.at_ms += int(seconds * 1000)

@@ -1,0 +1,1 @@
+"""The catalog: rate cards (immutable, one file each) and packages."""

@@ -1,0 +1,216 @@
+"""Decisions without I/O: what commands do to an account, given its newest page and the records they concern.
+
+`decide` runs a list of commands over one draft. Each one either adds entries and changes records, or refuses and
+leaves no trace; the draft then becomes one page and one transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from .catalog import Catalog
+from .errors import Problem, require
+from .ids import entry_id
+from .journal import Entry, Page, apply, next_page
+from .state import State
+from .work import Work, work_from_map
+
+RecordKey = tuple[str, str]
+"""Kind (`key`, `order`, `product`) and id of a record within its account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRecord:
+    """What an idempotency key did: the request it came with, and the entries that answer it. Kept for ever."""
+
+    key: str
+    fingerprint: str
+    version: int
+    first: int
+    count: int
+
+    def newest_version(self) -> int:
+        """The page that the key's request wrote."""
+        return self.version
+
+    def to_map(self) -> dict[str, Any]:
+        """The stored form."""
+        return {
+            "key": self.key,
+            "fingerprint": self.fingerprint,
+            "version": self.version,
+            "first": self.first,
+            "count": self.count,
+        }
+
+
+Record = KeyRecord | Work
+Records = Mapping[RecordKey, Record]
+
+
+def record_from_map(key: RecordKey, stored: Mapping[str, Any]) -> Record:
+    """The record of a stored form, by the kind that its key names."""
+    return KeyRecord(**stored) if key[0] == "key" else work_from_map(stored)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's key and the fingerprint of the request that came with it."""
+
+    key: str
+    fingerprint: str
+
+
+class NotYet(Exception):  # noqa: N818 - it is no error: the message waits
+    """A result came before its request: the message is to be tried again later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A command that was accepted, or has nothing to do.
+
+    `did` says in one word what happened (for logs). Its entries are `count` from `first` on, in the page that its
+    draft becomes, or in page `replay_version` if an earlier request with the same key wrote them.
+    """
+
+    did: str
+    first: int = 0
+    count: int = 0
+    replay_version: int | None = None
+    work: Work | None = None
+
+
+Outcome = Done | Problem | NotYet
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWrite:
+    """A record to be written on condition that it still has `expected_rev`; None: that it does not exist."""
+
+    key: RecordKey
+    record: Record
+    expected_rev: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a list of commands comes to: at most one page, the records that change, one outcome per command."""
+
+    page: Page | None
+    writes: tuple[RecordWrite, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+class Command(Protocol):
+    """Something to be done to one account."""
+
+    def records(self) -> tuple[RecordKey, ...]:
+        """The records that it concerns."""
+        ...
+
+    def expects_new(self) -> bool:
+        """Whether those records usually do not exist yet, so that their conditions may ask instead of a read."""
+        ...
+
+    def decide(self, draft: "Draft") -> Done:
+        """Change the draft. Raises Problem or NotYet, and then the draft is put back as it was."""
+        ...
+
+
+@dataclass(slots=True)
+class Draft:
+    """An account's next page while commands are writing it."""
+
+    account_id: str
+    head: Page | None
+    records: dict[RecordKey, Record]
+    catalog: Catalog
+    now_ms: int
+    state: State = field(init=False)
+    entries: tuple[Entry, ...] = ()
+    changed: dict[RecordKey, Record] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.state = self.head.state if self.head else State()
+
+    def version(self) -> int:
+        """The version that the draft's page will have."""
+        return self.head.version + 1 if self.head else 1
+
+    def at_ms(self) -> int:
+        """The time that the draft's page will have."""
+        return max(self.now_ms, self.head.at) if self.head else self.now_ms
+
+    def add(self, entry: Entry) -> str:
+        """Enter `entry` and give its id. Raises BrokenInvariantError where it would break the books."""
+        self.state = apply(self.state, entry)
+        self.entries = (*self.entries, entry)
+        return entry_id(self.version(), len(self.entries) - 1)
+
+    def work(self, key: RecordKey) -> Work | None:
+        """The work record under `key`, None if there is none."""
+        record = self.records.get(key)
+        require(not isinstance(record, KeyRecord), f"the record {key} is no work")
+        return record if isinstance(record, Work) else None
+
+    def put_work(self, work: Work, *, moved: bool) -> Work:
+        """Write the work record; `moved` tells that this draft's page holds entries of it."""
+        before = self.records.get(work.key())
+        changed_already = work.key() in self.changed
+        rev = work.rev if changed_already else work.rev + 1
+        versions = work.versions
+        if moved and work.newest_version() != self.version():
+            versions = (*versions, self.version())
+        require(before is not None or rev == 1, f"a new work record with rev {rev}")
+        written = replace(work, rev=rev, versions=versions, updated_at=self.at_ms())
+        self.records[work.key()] = self.changed[work.key()] = written
+        return written
+
+    def replay(self, idempotency: IdempotencyKey) -> Done | None:
+        """What the key did before; None for a new key. Raises Problem `idempotency_key_reused`."""
+        record = self.records.get(("key", idempotency.key))
+        if not isinstance(record, KeyRecord):
+            return None
+        if record.fingerprint != idempotency.fingerprint:
+            raise Problem("idempotency_key_reused", "This key came with another request before.")
+        return Done(did="replayed", replay_version=record.version, first=record.first, count=record.count)
+
+    def remember(self, idempotency: IdempotencyKey, first: int) -> None:
+        """Record that the key's request wrote all entries of the draft from `first` on."""
+        record = KeyRecord(
+            key=idempotency.key,
+            fingerprint=idempotency.fingerprint,
+            version=self.version(),
+            first=first,
+            count=len(self.entries) - first,
+        )
+        self.records["key", idempotency.key] = self.changed["key", idempotency.key] = record
+
+
+def decide(
+    account_id: str,
+    head: Page | None,
+    records: Records,
+    commands: Sequence[Command],
+    *,
+    catalog: Catalog,
+    now_ms: int,
+) -> Decision:
+    """Run the commands over one draft. Raises BrokenInvariantError where the books would not add up."""
+    draft = Draft(account_id, head, dict(records), catalog, now_ms)
+    outcomes: list[Outcome] = []
+    for command in commands:
+        saved = (draft.state, draft.entries, dict(draft.records), dict(draft.changed))
+        try:
+            outcomes.append(command.decide(draft))
+        except (Problem, NotYet) as refusal:
+            draft.state, draft.entries, draft.records, draft.changed = saved
+            outcomes.append(refusal)
+    page = next_page(account_id, head, now_ms, draft.entries) if draft.entries else None
+    require(page is None or page.state == draft.state, "the page's state is not the draft's")
+    writes = tuple(RecordWrite(key, record, _rev(records.get(key))) for key, record in draft.changed.items())
+    return Decision(page, writes, tuple(outcomes))
+
+
+def _rev(record: Record | None) -> int | None:
+    return record.rev if isinstance(record, Work) else None

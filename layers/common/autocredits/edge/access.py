@@ -1,0 +1,41 @@
+"""The caller of a request, from the claims that the gateway has checked."""
+
+import base64
+import json
+from typing import Any
+
+from autocredits.domain.access import Caller
+
+from .settings import runs_in_sam_local
+
+MAX_ACTOR = 200
+
+
+def caller_of(event: dict[str, Any]) -> Caller:
+    """Who asks. A claim that is missing or of no use names no account, and no store that there could be."""
+    claims = _claims(event)
+    account_id, subject = claims.get("account_id"), claims.get("sub") or claims.get("client_id")
+    return Caller(
+        actor=subject[:MAX_ACTOR] if isinstance(subject, str) else "unknown",
+        account_id=account_id if isinstance(account_id, str) and account_id else None,
+        store_id=str(claims["store_id"]) if "store_id" in claims else None,
+    )
+
+
+def _claims(event: dict[str, Any]) -> dict[str, Any]:
+    authorizer = event.get("requestContext", {}).get("authorizer") or {}
+    claims = (authorizer.get("jwt") or {}).get("claims")
+    if isinstance(claims, dict):
+        return claims
+    return _unchecked_claims(event) if runs_in_sam_local() else {}
+
+
+def _unchecked_claims(event: dict[str, Any]) -> dict[str, Any]:
+    """The claims of a bearer token, not checked: `sam local` applies no authorizer."""
+    headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
+    try:
+        payload = headers["authorization"].removeprefix("Bearer ").split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (KeyError, IndexError, ValueError):
+        return {}
+    return claims if isinstance(claims, dict) else {}

@@ -1,0 +1,190 @@
+"""The template says what the contract promises: who may call what, and what each function may touch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dev.transform import Template, read_template
+
+READ, CONSUME, ADMIN = "credits:read", "credits:consume", "credits:admin"
+ACCOUNT = "/v1/accounts/{account_id}"
+
+# Every route, its function and the scope that a caller needs.
+ROUTES = {
+    ("PUT", ACCOUNT): ("Account", ADMIN),
+    ("PATCH", ACCOUNT): ("Account", ADMIN),
+    ("POST", f"{ACCOUNT}/adjustments"): ("Account", ADMIN),
+    ("PUT", f"{ACCOUNT}/settings"): ("Account", ADMIN),
+    ("GET", f"{ACCOUNT}/settings"): ("Account", READ),
+    ("GET", f"{ACCOUNT}/balance"): ("Balance", READ),
+    ("GET", f"{ACCOUNT}/entries"): ("Balance", READ),
+    ("GET", "/v1/rates"): ("Consume", READ),
+    ("POST", f"{ACCOUNT}/quotes"): ("Consume", READ),
+    ("POST", f"{ACCOUNT}/debits"): ("Consume", CONSUME),
+    ("POST", f"{ACCOUNT}/holds"): ("Consume", CONSUME),
+    ("GET", f"{ACCOUNT}/holds/{{hold_id}}"): ("Consume", READ),
+    ("POST", f"{ACCOUNT}/holds/{{hold_id}}/capture"): ("Consume", CONSUME),
+    ("POST", f"{ACCOUNT}/holds/{{hold_id}}/release"): ("Consume", CONSUME),
+    ("GET", f"{ACCOUNT}/orders/{{order_id}}"): ("Consume", READ),
+    ("GET", f"{ACCOUNT}/sourcing/{{product_id}}"): ("Consume", READ),
+    ("GET", "/v1/packages"): ("Purchase", READ),
+}
+
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+READS = {"dynamodb:Query", "dynamodb:GetItem"}
+COMMITS = READS | {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}
+TAKES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
+
+# What each function may do, by the resource it may do it to.
+GRANTS = {
+    "Account": {"AccountLogs": LOGS, "CreditsTable": COMMITS},
+    "Balance": {"BalanceLogs": LOGS, "CreditsTable": READS},
+    "Consume": {"ConsumeLogs": LOGS, "CreditsTable": COMMITS},
+    "ConsumeWorker": {
+        "ConsumeWorkerLogs": LOGS,
+        "CreditsTable": COMMITS,
+        "OrdersQueue": TAKES,
+        "DeadLetterQueue": {"sqs:SendMessage"},
+    },
+    "Purchase": {"PurchaseLogs": LOGS},
+}
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    """The template as written."""
+    return read_template()
+
+
+def properties(template: Template, logical_id: str) -> dict[str, Any]:
+    """The properties of one resource."""
+    found: dict[str, Any] = template["Resources"][logical_id]["Properties"]
+    return found
+
+
+def functions(template: Template) -> dict[str, dict[str, Any]]:
+    """The functions' properties, by their name without `Function`."""
+    return {
+        logical_id.removesuffix("Function"): resource["Properties"]
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def http_events(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each event of the API with the function that answers it."""
+    for name, function in functions(template).items():
+        for event in function["Events"].values():
+            if event["Type"] == "HttpApi":
+                yield name, event["Properties"]
+
+
+def test_every_route_has_its_function_and_its_scope(template: Template) -> None:
+    """The routes of the contract, no more and no fewer, each with exactly one scope."""
+    found = {
+        (event["Method"], event["Path"]): (name, *event["Auth"]["AuthorizationScopes"])
+        for name, event in http_events(template)
+        if event.get("Auth", {}).get("AuthorizationScopes")
+    }
+    assert found == ROUTES
+
+
+def test_only_health_is_open(template: Template) -> None:
+    """Nothing but the health check does without a token."""
+    found = [event["Path"] for _, event in http_events(template) if event.get("Auth", {}).get("Authorizer") == "NONE"]
+    assert found == ["/v1/health"]
+
+
+def test_every_other_path_needs_a_token(template: Template) -> None:
+    """The `$default` route is there once, and takes the default authorizer as it is."""
+    found = [(name, event) for name, event in http_events(template) if "Path" not in event]
+    assert found == [("Balance", {"ApiId": {"Ref": "CreditsApi"}})]
+
+
+def test_tokens_are_checked_against_the_parameters(template: Template) -> None:
+    """The default authorizer believes the issuer and the audience that the stack was given."""
+    auth = properties(template, "CreditsApi")["Auth"]
+    assert auth["Authorizers"][auth["DefaultAuthorizer"]] == {
+        "IdentitySource": "$request.header.Authorization",
+        "JwtConfiguration": {"issuer": {"Ref": "JwtIssuer"}, "audience": [{"Ref": "JwtAudience"}]},
+    }
+
+
+@pytest.mark.parametrize("name", GRANTS)
+def test_a_function_may_do_just_what_it_does(template: Template, name: str) -> None:
+    """Each role allows its actions on its resources, named one by one."""
+    role = properties(template, f"{name}Role")
+    assert "ManagedPolicyArns" not in role
+    statements = [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+    assert all(statement["Effect"] == "Allow" for statement in statements)
+    assert all(set(statement) == {"Effect", "Action", "Resource"} for statement in statements)
+    resources = [tuple(statement["Resource"]["Fn::GetAtt"]) for statement in statements]
+    assert all(attribute == "Arn" for _, attribute in resources)
+    grants = {
+        logical_id: set(statement["Action"]) for (logical_id, _), statement in zip(resources, statements, strict=True)
+    }
+    assert grants == GRANTS[name]
+    assert not any("*" in action for actions in grants.values() for action in actions)
+
+
+def test_every_function_has_a_role_and_a_log_of_its_own(template: Template) -> None:
+    """No function borrows another's rights, gets ready-made ones, or logs without end."""
+    assert set(functions(template)) == set(GRANTS)
+    for name, function in functions(template).items():
+        assert "Policies" not in function
+        assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+        assert function["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
+        assert properties(template, f"{name}Logs")["RetentionInDays"] > 0
+
+
+def test_functions_run_as_deployed(template: Template) -> None:
+    """HTTP functions have nearly as long as API Gateway waits; SAM's own default is 3 seconds."""
+    common = template["Globals"]["Function"]
+    assert common["Runtime"] == "python3.13"
+    assert common["Timeout"] == 29
+    assert {name for name, function in functions(template).items() if "Timeout" in function} == {"ConsumeWorker"}
+
+
+def test_the_table_keeps_what_it_holds(template: Template) -> None:
+    """On demand, restorable to any moment, and neither deleted nor dropped with its stack."""
+    resource = template["Resources"]["CreditsTable"]
+    table = resource["Properties"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("pk", "HASH"), ("sk", "RANGE")]
+    assert {key["AttributeName"]: key["AttributeType"] for key in table["AttributeDefinitions"]} == {
+        "pk": "S",
+        "sk": "S",
+    }
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["DeletionProtectionEnabled"] == {"Fn::If": ["Protected", True, False]}
+    assert resource["DeletionPolicy"] == {"Fn::If": ["Protected", "Retain", "Delete"]}
+    assert resource["UpdateReplacePolicy"] == resource["DeletionPolicy"]
+    assert "LocalSecondaryIndexes" not in table
+    assert template["Conditions"]["Protected"] == {"Fn::Equals": [{"Ref": "Protection"}, "on"]}
+    assert template["Parameters"]["Protection"]["Default"] == "on"
+
+
+def test_a_message_is_lost_nowhere(template: Template) -> None:
+    """The queue outwaits its worker, and gives up into a dead-letter queue after the worker would have."""
+    queue = properties(template, "OrdersQueue")
+    worker = functions(template)["ConsumeWorker"]
+    assert queue["VisibilityTimeout"] >= 6 * worker["Timeout"]
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
+        "maxReceiveCount": 12,
+    }
+    assert properties(template, "DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+    assert queue["SqsManagedSseEnabled"] is properties(template, "DeadLetterQueue")["SqsManagedSseEnabled"] is True
+
+
+def test_the_worker_answers_message_by_message(template: Template) -> None:
+    """One bad message must not bring back the nine that came with it."""
+    [event] = functions(template)["ConsumeWorker"]["Events"].values()
+    assert event["Properties"]["Queue"] == {"Fn::GetAtt": ["OrdersQueue", "Arn"]}
+    assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_stack_tells_where_things_are(template: Template) -> None:
+    """Callers, senders and tools find the stack by its outputs."""
+    assert set(template["Outputs"]) == {"ApiUrl", "TableName", "OrdersQueueUrl", "DeadLetterQueueUrl", "BusName"}

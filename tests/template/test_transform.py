@@ -1,0 +1,61 @@
+"""The local stack serves the template's own routes: what is expanded is what SAM compiled."""
+
+from typing import Any
+
+from dev.package import SOURCES, Package
+from dev.transform import read_template, to_cloudformation
+
+PARAMETERS = {"JwtIssuer": "http://127.0.0.1:1", "JwtAudience": "a", "Protection": "off"}
+
+
+def expanded() -> dict[str, Any]:
+    """The template as the emulator gets it, with empty packages."""
+    template = read_template()
+    packages = {
+        logical_id: Package(f"{logical_id}.zip", b"")
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] in SOURCES
+    }
+    resources: dict[str, Any] = to_cloudformation(template, packages, "code", PARAMETERS, "us-east-1")["Resources"]
+    return resources
+
+
+def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """The properties of all resources of one type."""
+    return [
+        resource["Properties"] for resource in resources.values() if resource["Type"] == f"AWS::ApiGatewayV2::{kind}"
+    ]
+
+
+def test_every_event_becomes_a_route() -> None:
+    """Routes keep their key, their scopes and their function."""
+    resources = expanded()
+    routes = {route["RouteKey"]: route for route in of_type(resources, "Route")}
+    events = [
+        event
+        for resource in read_template()["Resources"].values()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+        if event["Type"] == "HttpApi"
+    ]
+    assert len(routes) == len(events)
+    debit = routes["POST /v1/accounts/{account_id}/debits"]
+    assert debit["AuthorizationType"] == "JWT"
+    assert debit["AuthorizationScopes"] == ["credits:consume"]
+    [integration] = [part["Ref"] for part in debit["Target"]["Fn::Join"][1] if isinstance(part, dict)]
+    assert "${ConsumeFunction.Arn}" in resources[integration]["Properties"]["IntegrationUri"]["Fn::Sub"]
+
+
+def test_health_is_open_and_the_default_route_is_not() -> None:
+    """The two special routes keep what makes them special."""
+    routes = {route["RouteKey"]: route for route in of_type(expanded(), "Route")}
+    assert "AuthorizationType" not in routes["GET /v1/health"]
+    assert routes["$default"]["AuthorizationType"] == "JWT"
+    assert routes["$default"]["AuthorizationScopes"] == []
+
+
+def test_the_api_has_no_body_left() -> None:
+    """The emulator would ignore it, so nothing may depend on it."""
+    [api] = of_type(expanded(), "Api")
+    assert "Body" not in api
+    [authorizer] = of_type(expanded(), "Authorizer")
+    assert authorizer["JwtConfiguration"] == {"Issuer": {"Ref": "JwtIssuer"}, "Audience": [{"Ref": "JwtAudience"}]}
