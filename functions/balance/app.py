@@ -46,7 +46,7 @@ def entries(account_id: str) -> http.Answer:
     limit = lists.parse_limit(request.query.get("limit"))
     filters = parse_filters(request.query, request.caller().store_id)
     binding = lists.binding_of(account_id, filters)
-    start = lists.decode_cursor(request.query.get("cursor"), binding)
+    start = lists.decode_entry_cursor(request.query.get("cursor"), binding)
     request.admit()
     check_exists(ledger().store.head(account_id))
     lines, position = list_entries(ledger().store, ledger().clock, account_id, filters, start=start, limit=limit)

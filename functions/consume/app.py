@@ -1,13 +1,25 @@
 """Consuming credits over HTTP: rates, quotes, debits, holds, and how work stands."""
 
-from autocredits.adapters.production import open_ledger
+from autocredits import worklist
+from autocredits.adapters.production import open_ledger, open_queue
 from autocredits.domain.accounts import check_exists
 from autocredits.domain.charges import Debit, Hold, check_visible, check_works_for, quote
 from autocredits.domain.errors import Problem
 from autocredits.domain.ids import check_caller_id, parse_hold_id
+from autocredits.domain.queueing import QueueOrder, ResendOrder
 from autocredits.domain.settle import CaptureHold, ReleaseHold
-from autocredits.edge import http, settings, views
-from autocredits.edge.bodies import CaptureBody, ReleaseBody, parse_body, parse_hold, parse_work
+from autocredits.edge import http, lists, settings, views
+from autocredits.edge.bodies import (
+    CaptureBody,
+    QueuedOrder,
+    ReleaseBody,
+    ResendBody,
+    parse_body,
+    parse_hold,
+    parse_work,
+)
+from autocredits.edge.queries import parse_order_status
+from autocredits.edge.sending import Queue, resend, resend_failed, send_if_queued
 from autocredits.ledger import Accepted, Ledger, read_work
 
 app = http.resolver()
@@ -17,6 +29,11 @@ handler = http.serve(app)
 def ledger() -> Ledger:
     """The ledger of this function."""
     return open_ledger(settings.table_name())
+
+
+def queue() -> Queue:
+    """The queue that orders are put on."""
+    return open_queue(settings.orders_queue_url(), settings.dead_letter_queue_url())
 
 
 @app.get("/v1/rates")
@@ -107,6 +124,51 @@ def _work(account_id: str, kind: str, work_id: str) -> http.Answer:
     check_exists(ledger().store.head(account_id))
     work = check_visible(caller, read_work(ledger().store, account_id, (kind, work_id)), f"{kind}_not_found")
     return http.answer(200, views.work_view(work))
+
+
+@app.post("/v1/accounts/<account_id>/orders")
+def queue_order(account_id: str) -> http.Answer:
+    """Record the order as queued, then put it on the queue."""
+    request = http.read_request(app, takes_body=True)
+    key, work = request.key(), parse_body(QueuedOrder, request.body).request()
+    accepted = ledger().execute(account_id, QueueOrder(request.admit(), key, work))
+    send_if_queued(queue(), account_id, accepted.done.work)
+    return http.answer(202, views.queued_order_view(work.work_id, accepted), replayed=accepted.replayed())
+
+
+@app.get("/v1/accounts/<account_id>/orders")
+def list_orders(account_id: str) -> http.Answer:
+    """The account's orders, newest first."""
+    request = http.read_request(app, "limit", "cursor", "status")
+    limit, status = lists.parse_limit(request.query.get("limit")), parse_order_status(request.query)
+    binding = lists.binding_of(account_id, status, request.caller().store_id)
+    start = lists.decode_order_cursor(request.query.get("cursor"), binding)
+    caller = request.admit()
+    check_exists(ledger().store.head(account_id))
+    works, position = worklist.list_orders(ledger().store, account_id, caller, status, start=start, limit=limit)
+    items = [views.work_view(work) for work in works]
+    return http.answer(200, {"items": items, "next_cursor": lists.encode_cursor(position, binding)})
+
+
+@app.post("/v1/accounts/<account_id>/orders/<order_id>/resend")
+def resend_order(account_id: str, order_id: str) -> http.Answer:
+    """Send a failed order again."""
+    request = http.read_request(app)
+    check_caller_id(order_id, "order_id")
+    command = ResendOrder(request.admit(), order_id, request.request_id())
+    work = resend(ledger(), queue(), account_id, command)
+    return http.answer(202, views.resent_view(work))
+
+
+@app.post("/v1/accounts/<account_id>/orders/resend")
+def resend_failed_orders(account_id: str) -> http.Answer:
+    """Send failed orders again, oldest first."""
+    request = http.read_request(app, takes_body=True)
+    parse_body(ResendBody, request.body)
+    caller = request.admit()
+    check_exists(ledger().store.head(account_id))
+    resent, more = resend_failed(ledger(), queue(), account_id, caller, request.request_id())
+    return http.answer(202, {"resent": resent, "more": more})
 
 
 @app.get("/v1/accounts/<account_id>/orders/<order_id>")

@@ -4,6 +4,7 @@ from typing import Any
 
 from autocredits.adapters.production import open_ledger, open_queue
 from autocredits.edge import messages, settings
+from autocredits.edge.sending import Queue
 from autocredits.ledger import Ledger
 
 
@@ -12,7 +13,7 @@ def ledger() -> Ledger:
     return open_ledger(settings.table_name())
 
 
-def queue() -> messages.Queue:
+def queue() -> Queue:
     """The queue that this function reads, and where it buries dead letters."""
     return open_queue(settings.orders_queue_url(), settings.dead_letter_queue_url())
 

@@ -49,6 +49,23 @@ class Snapshot:
     records: Records
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Listed:
+    """An order in a list; positions sort as their times do."""
+
+    position: str
+    order_id: str
+
+
+LISTED_STATUSES = ("queued", "failed")
+"""The statuses that have a list of their own."""
+
+
+def list_position(at_ms: int, order_id: str) -> str:
+    """Where a list shows an order of a time."""
+    return f"{at_ms:014d}#{order_id}"
+
+
 class Store(Protocol):
     """Where journals and records lie. Every read is strongly consistent.
 
@@ -73,6 +90,16 @@ class Store(Protocol):
 
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
         """Page `version` and the records at one moment. Raises ConflictError while one of them is being written."""
+        ...
+
+    def list_orders(
+        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
+    ) -> list[Listed]:
+        """At most `limit` orders beyond `start` (a `Listed.position`; empty: from the end), by time of creation.
+
+        With status `queued` or `failed`: just those, by the time they got it. This is a hint: it may lag a second
+        behind, and only the record tells.
+        """
         ...
 
     def commit(self, account_id: str, page: Page | None, writes: Sequence[RecordWrite]) -> None:

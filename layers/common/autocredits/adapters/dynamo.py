@@ -1,33 +1,27 @@
 """The Store on DynamoDB: one table, a partition of pages per account, every record on a partition of its own."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
-from autocredits.domain.decide import RecordKey, Records, RecordWrite, record_from_map
+from autocredits.domain.decide import Record, RecordKey, Records, RecordWrite, record_from_map
 from autocredits.domain.journal import Page, page_from_map
-from autocredits.ledger import ConflictError, Snapshot, UnavailableError
+from autocredits.domain.work import Work
+from autocredits.ledger import LISTED_STATUSES, ConflictError, Listed, Snapshot, UnavailableError, list_position
+
+from .aws import THROTTLED, unavailability_named
 
 Item = dict[str, Any]
 
-_THROTTLED = frozenset(
-    {
-        "InternalServerError",
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingError",
-        "ThrottlingException",
-        "TransactionInProgressException",
-    }
-)
+SHARDS = 8
+BATCH = 100
+
+_KEY_ATTRIBUTES = frozenset({"pk", "sk", "by_creation_pk", "by_creation_sk", "by_status_pk", "by_status_sk"})
 _CONFLICTS = frozenset({"ConditionalCheckFailed", "TransactionConflict", "TransactionConflictException"})
 
 
@@ -83,15 +77,23 @@ class DynamoStore:
         return [_page(account_id, item) for item in answer["Items"]]
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
-        """Those of the records that exist: one strongly consistent GetItem each."""
-        records = {}
-        for key in keys:
+        """Those of the records that exist: strongly consistent, 100 a call."""
+        records: dict[RecordKey, Record] = {}
+        by_pk = {_record_key(account_id, key)["pk"]["S"]: key for key in keys}
+        wanted = [_record_key(account_id, key) for key in keys]
+        while wanted:
+            now, wanted = wanted[:BATCH], wanted[BATCH:]
             with _told():
-                answer = self.client.get_item(
-                    TableName=self.table_name, Key=_record_key(account_id, key), ConsistentRead=True
+                answer = self.client.batch_get_item(
+                    RequestItems={self.table_name: {"Keys": now, "ConsistentRead": True}}
                 )
-            if "Item" in answer:
-                records[key] = record_from_map(key, _plain(answer["Item"]))
+            left = answer["UnprocessedKeys"].get(self.table_name, {}).get("Keys", [])
+            if len(left) == len(now):
+                raise UnavailableError("BatchGetItem processed nothing")
+            wanted = left + wanted
+            for item in answer["Responses"].get(self.table_name, []):
+                key = by_pk[item["pk"]["S"]]
+                records[key] = record_from_map(key, _plain(item))
         return records
 
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
@@ -104,6 +106,30 @@ class DynamoStore:
         page, *records = (response.get("Item") for response in answer["Responses"])
         found = {key: record_from_map(key, _plain(item)) for key, item in zip(keys, records, strict=True) if item}
         return Snapshot(bool(page), found)
+
+    def list_orders(
+        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
+    ) -> list[Listed]:
+        """Orders beyond `start`, merged from the shards of their index: one eventually consistent Query each."""
+        index = "by_creation" if status is None else "by_status"
+        found: list[Listed] = []
+        for shard in range(SHARDS):
+            pk = _list_pk(account_id, status, shard)
+            condition, values = f"{index}_pk = :pk", {":pk": {"S": pk}}
+            if start:
+                condition += f" AND {index}_sk {'<' if newest_first else '>'} :sk"
+                values[":sk"] = {"S": start}
+            with _told():
+                answer = self.client.query(
+                    TableName=self.table_name,
+                    IndexName=index,
+                    KeyConditionExpression=condition,
+                    ExpressionAttributeValues=values,
+                    ScanIndexForward=not newest_first,
+                    Limit=limit,
+                )
+            found += [_listed(item[f"{index}_sk"]["S"]) for item in answer["Items"]]
+        return sorted(found, reverse=newest_first)[:limit]
 
     def commit(self, account_id: str, page: Page | None, writes: Sequence[RecordWrite]) -> None:
         """Everything or nothing: one TransactWriteItems."""
@@ -121,7 +147,8 @@ class DynamoStore:
         return self._put(_page_key(account_id, page.version), item, None)
 
     def _put_record(self, account_id: str, write: RecordWrite) -> Item:
-        return self._put(_record_key(account_id, write.key), write.record.to_map(), write.expected_rev)
+        attributes = {**write.record.to_map(), **_listing(account_id, write.record)}
+        return self._put(_record_key(account_id, write.key), attributes, write.expected_rev)
 
     def _put(self, key: Item, attributes: Mapping[str, Any], expected_rev: int | None) -> Item:
         put: Item = {
@@ -157,9 +184,33 @@ def _record_key(account_id: str, key: RecordKey) -> Item:
     }
 
 
+def _listing(account_id: str, record: Record) -> dict[str, str]:
+    """The attributes by which an order is listed: by creation, and by status while it is queued or failed."""
+    if not isinstance(record, Work) or record.kind != "order":
+        return {}
+    # A hash spreads one account's orders over shards, so that no index partition is as hot as the account.
+    shard = hashlib.sha256(record.work_id.encode()).digest()[0] % SHARDS
+    listing = {
+        "by_creation_pk": _list_pk(account_id, None, shard),
+        "by_creation_sk": list_position(record.created_at, record.work_id),
+    }
+    if record.status in LISTED_STATUSES:
+        listing["by_status_pk"] = _list_pk(account_id, record.status, shard)
+        listing["by_status_sk"] = list_position(record.status_at, record.work_id)
+    return listing
+
+
+def _list_pk(account_id: str, status: str | None, shard: int) -> str:
+    return f"account#{account_id}#{status or 'orders'}#{shard}"
+
+
+def _listed(position: str) -> Listed:
+    return Listed(position, position.partition("#")[2])
+
+
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item's attributes as plain values, without its keys."""
-    return {name: _deserialize(value) for name, value in item.items() if name not in ("pk", "sk")}
+    """An item's attributes as plain values, without those that only serve to find it."""
+    return {name: _deserialize(value) for name, value in item.items() if name not in _KEY_ATTRIBUTES}
 
 
 def _page(account_id: str, item: Mapping[str, Any]) -> Page:
@@ -172,30 +223,20 @@ def _page(account_id: str, item: Mapping[str, Any]) -> Page:
 def _told(keys: Sequence[RecordKey | None] = ()) -> Iterator[None]:
     """Turn what DynamoDB and the network raise into what the port names. Other errors are defects and go through.
 
-    `keys` are the records of a transaction's actions, None for its page.
+    `keys` are the records of a transaction's actions, None for its page. Several reasons can come at once; a failed
+    condition counts before a throttle.
     """
-    try:
-        yield
-    except ClientError as error:
-        raise _named(error, keys) from error
-    except (HTTPClientError, ResponseParserError) as error:
-        raise UnavailableError(type(error).__name__) from error
-    except BotoCoreError as error:
-        if type(error).__name__ in ("ConnectionError", "ProxyConnectionError"):
-            raise UnavailableError(type(error).__name__) from error
-        raise
-
-
-def _named(error: ClientError, keys: Sequence[RecordKey | None]) -> Exception:
-    code = error.response["Error"]["Code"]
-    reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
-    codes = {reason.get("Code") for reason in reasons} | {code}
-    if codes & _CONFLICTS:
-        return ConflictError(_in_the_way(reasons, keys))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if codes & _THROTTLED or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return UnavailableError(code)
-    return error
+    with unavailability_named():
+        try:
+            yield
+        except ClientError as error:
+            reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
+            codes = {reason.get("Code") for reason in reasons} | {error.response["Error"]["Code"]}
+            if codes & _CONFLICTS:
+                raise ConflictError(_in_the_way(reasons, keys)) from error
+            if codes & THROTTLED:
+                raise UnavailableError(str(codes & THROTTLED)) from error
+            raise
 
 
 def _in_the_way(reasons: Sequence[Mapping[str, Any]], keys: Sequence[RecordKey | None]) -> Records:

@@ -8,8 +8,8 @@ from typing import Any
 
 from autocredits.domain.decide import Record, RecordKey, Records, RecordWrite, record_from_map
 from autocredits.domain.journal import Page, page_from_map
-from autocredits.domain.work import Work
-from autocredits.ledger import ConflictError, Snapshot
+from autocredits.domain.work import Work, work_from_map
+from autocredits.ledger import ConflictError, Listed, Snapshot, list_position
 
 
 @dataclass(slots=True)
@@ -50,6 +50,29 @@ class MemoryStore:
         with self.lock:
             return Snapshot(version in self.pages.get(account_id, {}), self.read(account_id, keys))
 
+    def list_orders(
+        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
+    ) -> list[Listed]:
+        """Orders beyond `start`, by creation or by the time they got `status`."""
+        with self.lock:
+            works = [
+                work_from_map(json.loads(text))
+                for (account, (kind, _)), text in self.records.items()
+                if account == account_id and kind == "order"
+            ]
+        listed = sorted(
+            (
+                Listed(list_position(work.created_at if status is None else work.status_at, work.work_id), work.work_id)
+                for work in works
+                if status in (None, work.status)
+            ),
+            reverse=newest_first,
+        )
+        beyond = [
+            one for one in listed if not start or ((one.position < start) == newest_first and one.position != start)
+        ]
+        return beyond[:limit]
+
     def commit(self, account_id: str, page: Page | None, writes: Sequence[RecordWrite]) -> None:
         """All or nothing, under every condition."""
         with self.lock:
@@ -76,8 +99,13 @@ def _holds(write: RecordWrite, stored: Record | None) -> bool:
 class MemoryQueue:
     """A Queue in memory: what was sent to it, and how long each message was put off."""
 
+    sent: list[tuple[str, str]] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
     delays: dict[str, int] = field(default_factory=dict)
+
+    def send(self, account_id: str, body: str) -> None:
+        """Keep a message."""
+        self.sent.append((account_id, body))
 
     def bury(self, body: str, reason: str) -> None:
         """Keep a dead letter."""

@@ -3,23 +3,35 @@
 from dataclasses import dataclass
 from typing import Any
 
+from .aws import unavailability_named
+
 
 @dataclass(frozen=True, slots=True)
 class SqsQueue:
-    """A Queue on SQS: puts messages off and buries those that can never be processed."""
+    """A Queue on SQS: sends, puts messages off, and buries those that can never be processed.
+
+    Each call may raise UnavailableError.
+    """
 
     client: Any
     url: str
     dead_letter_url: str
 
+    def send(self, account_id: str, body: str) -> None:
+        """Send a message; its group is the account, so that one merchant's flood does not hold up the others."""
+        with unavailability_named():
+            self.client.send_message(QueueUrl=self.url, MessageBody=body, MessageGroupId=account_id)
+
     def bury(self, body: str, reason: str) -> None:
         """Send the body, unchanged, to the dead-letter queue with the attribute `reason`."""
-        self.client.send_message(
-            QueueUrl=self.dead_letter_url,
-            MessageBody=body,
-            MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
-        )
+        with unavailability_named():
+            self.client.send_message(
+                QueueUrl=self.dead_letter_url,
+                MessageBody=body,
+                MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
+            )
 
     def put_off(self, receipt: str, seconds: int) -> None:
         """Show the received message again after `seconds`, and not before."""
-        self.client.change_message_visibility(QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
+        with unavailability_named():
+            self.client.change_message_visibility(QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=seconds)

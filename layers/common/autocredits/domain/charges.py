@@ -141,6 +141,7 @@ def present_work(draft: Draft, work: Work | None, request: WorkRequest, status: 
             status=status,
             created_at=draft.at_ms(),
             updated_at=draft.at_ms(),
+            status_at=draft.at_ms(),
         )
     if work.status in FAILED:
         return replace(

@@ -5,7 +5,7 @@ leaves no trace; the draft then becomes one page and one transaction.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 from .catalog import Catalog
@@ -21,28 +21,31 @@ RecordKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
-    """What an idempotency key did: the request it came with, and the entries that answer it. Kept for ever."""
+    """What an idempotency key did: the request it came with, and what answers it. Kept for ever.
+
+    That is `count` entries from `first` on in page `version`; or, for an order that was queued and moved nothing, its
+    `status` and `attempt` of that moment.
+    """
 
     key: str
     fingerprint: str
     version: int
-    first: int
-    count: int
+    first: int = 0
+    count: int = 0
+    status: str | None = None
+    attempt: int | None = None
 
     def newest_version(self) -> int:
         """The page that the key's request wrote."""
         return self.version
 
     def to_map(self) -> dict[str, Any]:
-        """The stored form."""
-        return {
-            "key": self.key,
-            "fingerprint": self.fingerprint,
-            "version": self.version,
-            "first": self.first,
-            "count": self.count,
-        }
+        """The stored form: what is absent or zero is left out."""
+        stored = {name: getattr(self, name) for name in _KEY_FIELDS}
+        return {name: value for name, value in stored.items() if value}
 
+
+_KEY_FIELDS = tuple(field.name for field in fields(KeyRecord))
 
 Record = KeyRecord | Work
 Records = Mapping[RecordKey, Record]
@@ -70,7 +73,8 @@ class Done:
     """A command that was accepted, or has nothing to do.
 
     `did` says in one word what happened (for logs). Its entries are `count` from `first` on, in the page that its
-    draft becomes, or in page `replay_version` if an earlier request with the same key wrote them.
+    draft becomes, or in page `replay_version` if an earlier request with the same key wrote them. `key_record` is
+    what the key remembers, where the answer is made from that.
     """
 
     did: str
@@ -78,6 +82,7 @@ class Done:
     count: int = 0
     replay_version: int | None = None
     work: Work | None = None
+    key_record: KeyRecord | None = None
 
 
 Outcome = Done | Problem | NotYet
@@ -162,7 +167,10 @@ class Draft:
         if moved and work.newest_version() != self.version():
             versions = (*versions, self.version())
         require(before is not None or rev == 1, f"a new work record with rev {rev}")
-        written = replace(work, rev=rev, versions=versions, updated_at=self.at_ms())
+        status_at = work.status_at
+        if not isinstance(before, Work) or (before.status, before.attempt) != (work.status, work.attempt):
+            status_at = self.at_ms()
+        written = replace(work, rev=rev, versions=versions, updated_at=self.at_ms(), status_at=status_at)
         self.records[work.key()] = self.changed[work.key()] = written
         return written
 
@@ -173,18 +181,41 @@ class Draft:
             return None
         if record.fingerprint != idempotency.fingerprint:
             raise Problem("idempotency_key_reused", "This key came with another request before.")
-        return Done(did="replayed", replay_version=record.version, first=record.first, count=record.count)
+        return Done(
+            did="replayed",
+            replay_version=record.version,
+            first=record.first,
+            count=record.count,
+            key_record=record,
+        )
 
     def remember(self, idempotency: IdempotencyKey, first: int) -> None:
         """Record that the key's request wrote all entries of the draft from `first` on."""
-        record = KeyRecord(
-            key=idempotency.key,
-            fingerprint=idempotency.fingerprint,
-            version=self.version(),
-            first=first,
-            count=len(self.entries) - first,
+        self._put_key(
+            KeyRecord(
+                key=idempotency.key,
+                fingerprint=idempotency.fingerprint,
+                version=self.version(),
+                first=first,
+                count=len(self.entries) - first,
+            )
         )
-        self.records["key", idempotency.key] = self.changed["key", idempotency.key] = record
+
+    def remember_status(self, idempotency: IdempotencyKey, work: Work) -> KeyRecord:
+        """Record that the key's request moved nothing, and how it found or left the work."""
+        return self._put_key(
+            KeyRecord(
+                key=idempotency.key,
+                fingerprint=idempotency.fingerprint,
+                version=self.version() - 1,
+                status=work.status,
+                attempt=work.attempt,
+            )
+        )
+
+    def _put_key(self, record: KeyRecord) -> KeyRecord:
+        self.records["key", record.key] = self.changed["key", record.key] = record
+        return record
 
 
 def decide(

@@ -130,12 +130,12 @@ class WorkRequested(Message):
 
 
 def is_same_work(work: Work, request: WorkRequest) -> bool:
-    """Whether the request asks for what the record already stands for: its own method, or one that it has charged."""
+    """Whether the request asks for what the record already stands for: its own method, or parts it has charged."""
     if (work.order_type, work.cost) != (request.order_type, request.cost):
         return False
-    if request.kind == "product" or request.tracking in ("none", work.tracking):
+    if request.tracking == work.tracking:
         return True
-    return work.live_entry_id("tracking", request.tracking) is not None
+    return all(work.live_entry_id(part, request.tracking) is not None for part in request.part_names())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

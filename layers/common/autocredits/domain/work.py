@@ -61,6 +61,8 @@ class Work:
     `sourcing`) to the entry that charged it; `known_parts` are the parts ever held or charged, in any attempt.
     `seen` are the digests of the messages the work has met, `versions` the pages that touched it.
     `converted` tells that a tracking part was captured, so that the order is shipped once it is placed.
+    `status_at` is when it got its status in this attempt. `resent_by` is the request that queued it again, so that
+    the request knows its own doing.
     `credits` is what the work has cost so far, in hundredths. `rev` counts the writes of this record.
     """
 
@@ -78,12 +80,14 @@ class Work:
     converted: bool = False
     credits: int = 0
     reason: str | None = None
+    resent_by: str | None = None
     tracking_number: str | None = None
     supplier_order_id: str | None = None
     seen: tuple[str, ...] = ()
     versions: tuple[int, ...] = ()
     created_at: int
     updated_at: int
+    status_at: int
     rev: int = 0
 
     def key(self) -> tuple[str, str]:

@@ -128,6 +128,18 @@ class OrderWork(Body):
         )
 
 
+class QueuedOrder(OrderWork):
+    """POST /accounts/{account_id}/orders."""
+
+    order_type: Literal["auto", "fba"]
+
+
+class ResendBody(Body):
+    """POST /accounts/{account_id}/orders/resend."""
+
+    status: Literal["failed"]
+
+
 class SourcingWork(Body):
     """WORK of a sourcing request."""
 

@@ -175,6 +175,10 @@ class Request:
         request = canonical_json([http["method"], http["path"], self.body])
         return IdempotencyKey(key, hashlib.sha256(request.encode()).hexdigest())
 
+    def request_id(self) -> str:
+        """The gateway's id of the request."""
+        return request_id(self.event)
+
     def caller(self) -> Caller:
         """Who asks, whatever the account."""
         return caller_of(self.event)

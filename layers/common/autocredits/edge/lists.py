@@ -1,9 +1,7 @@
 """Lists: how many items, and where to go on. A cursor is bound to the account and the filters it was made for."""
 
 import base64
-import binascii
 import hashlib
-import json
 import re
 
 from autocredits.domain.errors import Problem
@@ -15,6 +13,8 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
 
 _DIGITS = re.compile(r"[1-9][0-9]{0,2}")
+_ENTRY_PLACE = re.compile(r"([1-9][0-9]{0,11})\.([0-9]{1,2})")
+_ORDER_PLACE = re.compile(r"([0-9]{14}#[A-Za-z0-9_.:-]{1,64})")
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
@@ -32,16 +32,16 @@ def binding_of(*parts: object) -> str:
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:16]
 
 
-def encode_cursor(position: Position | None, binding: str) -> str | None:
+def encode_cursor(position: Position | str | None, binding: str) -> str | None:
     """The cursor that leads to `position`; None at the end of the list."""
     if position is None:
         return None
-    text = canonical_json([position.version, position.below, binding])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    where = position if isinstance(position, str) else f"{position.version}.{position.below}"
+    return base64.urlsafe_b64encode(f"{where} {binding}".encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str | None, binding: str) -> Position | None:
-    """Where the list goes on; None for its beginning.
+def decode_cursor(cursor: str | None, binding: str, form: re.Pattern[str]) -> tuple[str, ...] | None:
+    """The groups of `form` in what the cursor says of the place; None for the beginning of the list.
 
     Raises Problem `invalid_cursor` for a cursor that was made for another account or other filters.
     """
@@ -51,10 +51,22 @@ def decode_cursor(cursor: str | None, binding: str) -> Position | None:
     if _CURSOR.fullmatch(cursor) is None:
         raise invalid
     try:
-        version, below, bound_to = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        position = Position(int(version), int(below))
-    except (binascii.Error, ValueError, TypeError):
+        where, _, bound_to = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(" ")
+    except ValueError:
         raise invalid from None
-    if bound_to != binding or position.version < 1 or position.below < 0:
+    place = form.fullmatch(where)
+    if bound_to != binding or place is None:
         raise invalid
-    return position
+    return place.groups()
+
+
+def decode_entry_cursor(cursor: str | None, binding: str) -> Position | None:
+    """Where a list of entries goes on. Raises Problem `invalid_cursor`."""
+    place = decode_cursor(cursor, binding, _ENTRY_PLACE)
+    return None if place is None else Position(int(place[0]), int(place[1]))
+
+
+def decode_order_cursor(cursor: str | None, binding: str) -> str:
+    """Where a list of orders goes on; empty for its beginning. Raises Problem `invalid_cursor`."""
+    place = decode_cursor(cursor, binding, _ORDER_PLACE)
+    return "" if place is None else place[0]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -20,6 +20,7 @@ from autocredits.ledger import Ledger
 from .bodies import AmountFromZero, Body, OrderId, OrderWork, ProductId, StoreId, parse_body
 from .json_body import parse_json
 from .problems import as_problem
+from .sending import Queue
 from .telemetry import logger
 
 FIRST_DELAY_S = 5
@@ -29,18 +30,6 @@ MAX_RECEIVES = 10
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Attempt = Annotated[int, Field(ge=1, le=999_999_999)]
 Method = Literal["bce", "qtrack", "tracking_generator"]
-
-
-class Queue(Protocol):
-    """What the worker asks of the queue, beside the messages that it is handed."""
-
-    def bury(self, body: str, reason: str) -> None:
-        """Send the body, unchanged, to the dead letters, with the reason."""
-        ...
-
-    def put_off(self, receipt: str, seconds: int) -> None:
-        """Show the received message again after `seconds`."""
-        ...
 
 
 class CloudEvent(BaseModel):

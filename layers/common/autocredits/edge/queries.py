@@ -31,5 +31,16 @@ def parse_filters(query: Mapping[str, str], visible_store_id: str | None) -> Fil
     )
 
 
+ORDER_STATUSES = ("queued", "processing", "ordered", "shipped", "failed")
+
+
+def parse_order_status(query: Mapping[str, str]) -> str | None:
+    """Which orders a caller wants; None: all. Raises Problem `invalid_field`."""
+    status = query.get("status")
+    if status is not None and status not in ORDER_STATUSES:
+        raise Problem("invalid_field", f"status: one of {', '.join(ORDER_STATUSES)}.")
+    return status
+
+
 def _time(query: Mapping[str, str], name: str) -> int | None:
     return parse_time(query[name], round_up=True) if name in query else None

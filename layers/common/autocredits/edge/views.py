@@ -189,6 +189,21 @@ def work_view(work: Work) -> View:
     }
 
 
+def queued_order_view(order_id: str, accepted: Accepted) -> View:
+    """The answer to an order that was to be queued, from what its key remembers."""
+    record = accepted.done.key_record
+    return {
+        "order_id": order_id,
+        "status": record.status if record else None,
+        "attempt": record.attempt if record else None,
+    }
+
+
+def resent_view(work: Work) -> View:
+    """The answer to an order that was sent again."""
+    return {"order_id": work.work_id, "status": work.status, "attempt": work.attempt}
+
+
 def quote_view(quote: Quote) -> View:
     """A price, and whether the balances would pay it."""
     shortfall = {unit: quote.shortfall(unit) for unit in quote.available}
