@@ -9,7 +9,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
-run: .venv/done ## the whole service on this machine, until Ctrl-C (PORT=… moves it)
+run: .venv/done ## the whole service on this machine, until Ctrl-C (PORT=… moves it, DEMO=0 without the demo)
 	@$(BIN)/python -m dev.stack
 
 token: .venv/done ## print a token for it (ACCOUNT=…, SCOPE="…", STORE=…)
@@ -17,6 +17,9 @@ token: .venv/done ## print a token for it (ACCOUNT=…, SCOPE="…", STORE=…)
 
 reset: .venv/done ## forget its data
 	@$(BIN)/python -m dev.reset
+
+dead-letters: .venv/done ## list its dead letters (REDRIVE=1 puts them back on the queue)
+	@$(BIN)/python -m dev.dead_letters
 
 test: .venv/done ## every suite, end to end last
 	@$(BIN)/python -m dev.suites
@@ -49,4 +52,4 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	@dev/venv.sh .venv-sam requirements/sam.txt
 	@touch $@
 
-.PHONY: help run token reset test test-fast check build requirements
+.PHONY: help run token reset dead-letters test test-fast check build requirements

@@ -24,19 +24,21 @@ def run_first_order(places: Places, stack: StackInfo) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token}"}
     with requests.Session() as session:
         session.headers.update(headers)
-        _checked(session.put(account, json={"orders_processor": "active"}, timeout=30))
+        checked(session.put(account, json={"orders_processor": "active"}, timeout=30))
         work = {"order_id": ORDER, "store_id": "demo-store", "order_type": "auto", "tracking": "bce"}
-        _send(places, stack, "auto_order.requested", work)
+        send(places, stack, "auto_order.requested", work, message_id=f"{ORDER}-requested")
         _wait_for_order(session, f"{account}/orders/{ORDER}", "processing")
-        _send(places, stack, "auto_order.placed", {"order_id": ORDER, "supplier_order_id": "114-0000001"})
+        placed = {"order_id": ORDER, "supplier_order_id": "114-0000001"}
+        send(places, stack, "auto_order.placed", placed, message_id=f"{ORDER}-placed")
         _wait_for_order(session, f"{account}/orders/{ORDER}", "ordered")
-        return _checked(session.get(f"{account}/balance", timeout=30))
+        return checked(session.get(f"{account}/balance", timeout=30))
 
 
-def _send(places: Places, stack: StackInfo, kind: str, data: dict[str, str]) -> None:
+def send(places: Places, stack: StackInfo, kind: str, data: dict[str, Any], *, message_id: str) -> None:
+    """Put a message about the demo account on the orders queue."""
     message = {
         "specversion": "1.0",
-        "id": f"{ORDER}-{kind}",
+        "id": message_id,
         "source": "autocredits-demo",
         "type": kind,
         "data": {"account_id": ACCOUNT, **data},
@@ -51,13 +53,14 @@ def _wait_for_order(session: requests.Session, url: str, status: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         answer = session.get(url, timeout=30)
-        if answer.status_code != requests.codes.not_found and _checked(answer)["status"] in (status, "ordered"):
+        if answer.status_code != requests.codes.not_found and checked(answer)["status"] in (status, "ordered"):
             return
         time.sleep(0.1)
     raise SystemExit(f"error: the demo order did not become {status} within {WAIT_SECONDS} s")
 
 
-def _checked(answer: requests.Response) -> dict[str, Any]:
+def checked(answer: requests.Response) -> dict[str, Any]:
+    """The answer's body; one clear line if it is a refusal."""
     if not answer.ok:
         raise SystemExit(f"error: {answer.request.method} {answer.url} answered {answer.status_code}: {answer.text}")
     body: dict[str, Any] = answer.json()

@@ -1,5 +1,6 @@
 """`make run`: the whole service on this machine, until Ctrl-C."""
 
+import os
 import signal
 import socket
 import time
@@ -8,7 +9,7 @@ from types import FrameType
 
 import requests
 
-from dev import demo, deploy, issuer, package, transform
+from dev import demo, deploy, engine, issuer, package, transform
 from dev.emulator import Process, emulator
 from dev.places import Places, StackInfo, alone, from_environment, write_info
 
@@ -55,6 +56,8 @@ def serve(places: Places, stack: ExitStack) -> None:
     write_info(places, info)
     _say(f"ready after {time.monotonic() - began:.1f} s\n")
     print(welcome(info, balance["balances"]["auto_order"]), flush=True)
+    if os.environ.get("DEMO", "1") != "0":
+        stack.enter_context(engine.playing(places, info))
     _wait(process, places)
 
 
@@ -76,10 +79,12 @@ def welcome(info: StackInfo, credits_left: dict[str, str]) -> str:
         f"{post} -H 'Idempotency-Key: try-2' -d '{work.replace('ORDER', 'try-2')}' {url}/holds",
         f"{post} -d '{{}}' {url}/holds/try-2~1/capture",
         f"curl -sS {auth} {url}/entries",
-        f"{post} -d '{work.replace('ORDER', 'try-3')}' {url}/quotes",
+        f"{post} -H 'Idempotency-Key: try-3' -d '{work.replace('ORDER', 'try-3')}' {url}/orders",
+        f"curl -sS {auth} {url}/orders/try-3",
+        f"{post} -d '{work.replace('ORDER', 'try-4')}' {url}/quotes",
         f"curl -sS {auth} {info['api_url']}/v1/rates",
         "",
-        "Ctrl-C stops everything and keeps the data.",
+        "Ctrl-C stops everything and keeps the data. A demo sends orders of account demo; DEMO=0 leaves it out.",
     ]
     return "\n".join(lines)
 

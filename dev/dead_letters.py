@@ -1,0 +1,70 @@
+"""`make dead-letters`: lists the dead letters of the running stack; with REDRIVE=1 puts them back on the queue.
+
+Redriving is always safe: what was done already is a duplicate, and what still cannot be done comes back.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from dev import deploy
+from dev.places import StackInfo, from_environment, running_stack
+
+HIDDEN_SECONDS = 30
+
+
+def main() -> None:
+    """List or redrive, as the environment says."""
+    places = from_environment()
+    stack = running_stack(places)
+    sqs = deploy.client("sqs", places)
+    redrive = os.environ.get("REDRIVE") == "1"
+    letters = list(receive(sqs, stack["dead_letter_queue_url"]))
+    for letter in letters:
+        print(f"{reason_of(letter)}\t{letter['Body']}")
+        if redrive:
+            put_back(sqs, stack, letter)
+        else:
+            sqs.change_message_visibility(
+                QueueUrl=stack["dead_letter_queue_url"], ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0
+            )
+    print(f"{len(letters)} dead letters{' put back on the queue' if redrive and letters else ''}")
+
+
+def receive(sqs: Any, queue_url: str) -> Iterator[dict[str, Any]]:
+    """Every message of the queue, hidden for a while so that each comes once."""
+    while messages := sqs.receive_message(
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=10,
+        VisibilityTimeout=HIDDEN_SECONDS,
+        MessageAttributeNames=["reason"],
+    ).get("Messages"):
+        yield from messages
+
+
+def reason_of(letter: dict[str, Any]) -> str:
+    """Why the worker buried it; the queue itself buries what was received too often, and says nothing."""
+    attribute = letter.get("MessageAttributes", {}).get("reason")
+    return str(attribute["StringValue"]) if attribute else "received too often"
+
+
+def put_back(sqs: Any, stack: StackInfo, letter: dict[str, Any]) -> None:
+    """Send the body to the orders queue, then take the letter away: twice there is better than nowhere."""
+    sqs.send_message(
+        QueueUrl=stack["orders_queue_url"], MessageBody=letter["Body"], MessageGroupId=account_of(letter["Body"])
+    )
+    sqs.delete_message(QueueUrl=stack["dead_letter_queue_url"], ReceiptHandle=letter["ReceiptHandle"])
+
+
+def account_of(body: str) -> str:
+    """The account that a message names, as its group; `none` if it cannot be told."""
+    try:
+        account_id = json.loads(body)["data"]["account_id"]
+    except (ValueError, KeyError, TypeError):
+        return "none"
+    return account_id if isinstance(account_id, str) and 0 < len(account_id) <= 128 and account_id.isascii() else "none"  # noqa: PLR2004 - SQS's own limit
+
+
+if __name__ == "__main__":
+    main()
