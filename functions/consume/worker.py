@@ -3,7 +3,7 @@
 from typing import Any
 
 from autocredits.adapters.production import open_ledger, open_queue
-from autocredits.edge import messages, settings
+from autocredits.edge import batches, settings
 from autocredits.edge.sending import Queue
 from autocredits.ledger import Ledger
 
@@ -20,4 +20,4 @@ def queue() -> Queue:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch; what is to be retried is named in the answer."""
-    return messages.process(event, context, ledger(), queue())
+    return batches.process(event, context, ledger(), queue())

@@ -1,31 +1,20 @@
-"""Messages from the queue: their form, what becomes of each, and when it is tried again (contract, section 7)."""
+"""Messages from the queue: their form, and the command that each one is (contract, section 7)."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from autocredits.domain.charges import Cause
-from autocredits.domain.decide import Command, NotYet
+from autocredits.domain.decide import Command
 from autocredits.domain.errors import Problem
 from autocredits.domain.ids import check_account_id
 from autocredits.domain.orders import Capture, ConversionRequested, Release, Result, WorkRequested
 from autocredits.domain.work import Kind, WorkRequest
-from autocredits.ledger import Ledger
 
 from .bodies import AmountFromZero, Body, OrderId, OrderWork, ProductId, StoreId, parse_body
 from .json_body import parse_json
-from .problems import as_problem
-from .sending import Queue
-from .telemetry import logger
-
-FIRST_DELAY_S = 5
-MAX_DELAY_S = 600
-MAX_RECEIVES = 10
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Attempt = Annotated[int, Field(ge=1, le=999_999_999)]
@@ -238,52 +227,3 @@ def parse_message(body: str) -> tuple[str, str, Command]:
         raise Problem("invalid_field", f"type: {event.type[:100]} is unknown.")
     data = parse_body(DATA_BY_TYPE[event.type], event.data)
     return event.type, data.account_id, data.command(event)
-
-
-def delay_s(receives: int) -> int:
-    """How long a message waits after it was received for the n-th time: 5 s, doubling, at most 10 minutes."""
-    return int(min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** (receives - 1)))
-
-
-class RetryError(Exception):
-    """The message stays in the queue and is shown again later."""
-
-
-def process(event: dict[str, Any], context: Any, ledger: Ledger, queue: Queue) -> dict[str, Any]:
-    """Process a batch of messages, log one line, and name those that are to be tried again."""
-    told: list[dict[str, Any]] = []
-
-    def handle(record: SQSRecord) -> None:
-        told.append(_handle(record, ledger, queue))
-        if told[-1]["did"] == "retry":
-            raise RetryError
-
-    processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    answer = process_partial_response(event, handle, processor, context)
-    logger.info("batch", extra={"messages": told})
-    return dict(answer)
-
-
-def _handle(record: SQSRecord, ledger: Ledger, queue: Queue) -> dict[str, Any]:
-    """Process one message, and say what became of it."""
-    told: dict[str, Any] = {"message_id": record.message_id, "receives": _receives(record)}
-    try:
-        told["type"], told["account_id"], command = parse_message(record.body)
-        return {**told, "did": ledger.execute(told["account_id"], command).done.did}
-    except NotYet:
-        problem: Problem | None = None
-        reason = "result_before_request"
-    except Problem as error:
-        problem, reason = error, error.code
-    except Exception as error:  # noqa: BLE001 - whatever it is, this message alone must wait for it
-        problem, reason = as_problem(error), type(error).__name__
-    waits = problem is None or problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if waits and (problem is not None or _receives(record) < MAX_RECEIVES):
-        queue.put_off(record.receipt_handle, delay_s(_receives(record)))
-        return {**told, "did": "retry", "reason": reason}
-    queue.bury(record.body, reason)
-    return {**told, "did": "buried", "reason": reason}
-
-
-def _receives(record: SQSRecord) -> int:
-    return int(record.attributes.approximate_receive_count)
