@@ -38,7 +38,8 @@ class Filters:
 
     def narrows(self) -> bool:
         """Whether pages may have to be read that hold nothing wanted."""
-        return any((self.unit, self.kind, self.store_id, self.order_id, self.visible_store_id))
+        narrowing = (self.unit, self.kind, self.store_id, self.order_id, self.visible_store_id)
+        return any(value is not None for value in narrowing)
 
     def match(self, entry: Entry) -> bool:
         """Whether the entry is wanted, its time aside."""

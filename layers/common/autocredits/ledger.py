@@ -4,24 +4,15 @@ An unknown outcome needs no care of its own: the loop runs again and the records
 it is told, because a committed transaction shows itself to plain reads item by item.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from .domain.catalog import Catalog
-from .domain.decide import (
-    Command,
-    Done,
-    KeyRecord,
-    NotYet,
-    Outcome,
-    RecordKey,
-    Records,
-    RecordWrite,
-    decide,
-)
-from .domain.errors import BrokenInvariantError, Problem
+from .domain.decide import Command, Done, NotYet, Outcome, RecordWrite, decide
+from .domain.errors import BrokenInvariantError, Problem, require
 from .domain.journal import Page
+from .domain.records import Record, RecordKey, Records, rev_of
 from .domain.work import Work
 
 BUDGET_S = 8.0
@@ -51,11 +42,21 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Listed:
-    """An order in a list; positions sort as their times do."""
+    """An order or a purchase in a list; positions sort as their times do."""
 
     position: str
-    order_id: str
+    work_id: str
 
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A purchase whose provider is to be asked."""
+
+    account_id: str
+    purchase_id: str
+
+
+DUE_SHARDS = 8
 
 LISTED_STATUSES = ("queued", "failed")
 """The statuses that have a list of their own."""
@@ -102,10 +103,21 @@ class Store(Protocol):
         """
         ...
 
-    def commit(self, account_id: str, page: Page | None, writes: Sequence[RecordWrite]) -> None:
+    def list_purchases(self, account_id: str, *, start: str, limit: int) -> list[Listed]:
+        """At most `limit` purchases beyond `start`, newest first. A hint, as all lists are."""
+        ...
+
+    def list_due(self, shard: int, now_ms: int, limit: int) -> list[Due]:
+        """At most `limit` purchases of a shard whose provider is to be asked by now, the longest overdue first."""
+        ...
+
+    def commit(
+        self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
+    ) -> None:
         """Write the page, if there is one and its number is free, and all records under their conditions, or nothing.
 
-        Raises ConflictError with the records that were in the way.
+        `vacant` is the number of a page that must be absent though none is written. Raises ConflictError with the
+        records that were in the way.
         """
         ...
 
@@ -182,6 +194,31 @@ class Ledger:
                 pause_s = min(BACKOFF_CAP_S, pause_s * 2)
         return [answers[index] for index in range(len(commands))]
 
+    def make_record(self, key: RecordKey, record: Record) -> None:
+        """Write a record that belongs to no account. Raises ConflictError if there is one already."""
+        self.store.commit("", None, [RecordWrite(key, record, None)])
+
+    def change_record(self, key: RecordKey, change: Callable[[Record], Record]) -> Record | None:
+        """Change a record that belongs to no account, None if there is none. Raises Problem `try_again`.
+
+        `change` gives the record as it is to be, with its next rev; the same record again is written no more.
+        """
+        deadline_s = self.clock.monotonic_s() + BUDGET_S
+        while self.clock.monotonic_s() < deadline_s:
+            record = self.store.read("", [key]).get(key)
+            if record is None:
+                return None
+            changed = change(record)
+            if changed == record:
+                return record
+            try:
+                self.store.commit("", None, [RecordWrite(key, changed, rev_of(record))])
+            except (ConflictError, UnavailableError):
+                self.clock.sleep_up_to(BACKOFF_CAP_S)
+            else:
+                return changed
+        raise Problem("try_again")
+
     def _attempt(self, account_id: str, commands: Sequence[Command], found: Records) -> dict[int, Answer]:
         """Read, decide and write once; the answers, by position, of the commands that this settles.
 
@@ -194,7 +231,7 @@ class Ledger:
         decision = decide(account_id, head, records, commands, catalog=self.catalog, now_ms=self.clock.now_ms())
         refused = any(isinstance(outcome, Problem) for outcome in decision.outcomes)
         if decision.writes or decision.page:
-            self.store.commit(account_id, decision.page, decision.writes)
+            self.store.commit(account_id, decision.page, decision.writes, vacant=decision.vacant)
         elif refused:
             self._confirm(account_id, head, records, commands)
             refused = False
@@ -231,6 +268,5 @@ class Ledger:
 def read_work(store: Store, account_id: str, key: RecordKey) -> Work | None:
     """The work record under `key`, if there is one."""
     record = store.read(account_id, [key]).get(key)
-    if isinstance(record, KeyRecord):
-        raise BrokenInvariantError(f"the record {key} is no work")
-    return record
+    require(record is None or isinstance(record, Work), f"the record {key} is no work")
+    return record if isinstance(record, Work) else None

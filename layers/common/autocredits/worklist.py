@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .domain.access import Caller, may_see_work_of
+from .domain.payments import Purchase
 from .domain.work import Work
 from .ledger import LISTED_STATUSES, Store
 
@@ -28,9 +29,9 @@ def walk_orders(
     listed_status = status if status in LISTED_STATUSES else None
     while True:
         listed = store.list_orders(account_id, listed_status, start=start, newest_first=newest_first, limit=per_read)
-        records = store.read(account_id, [("order", one.order_id) for one in listed])
+        records = store.read(account_id, [("order", one.work_id) for one in listed])
         for one in listed:
-            work = records.get(("order", one.order_id))
+            work = records.get(("order", one.work_id))
             fits = isinstance(work, Work) and status in (None, work.status)
             yield Found(one.position, work) if isinstance(work, Work) and fits else one.position
         if len(listed) < per_read:
@@ -56,3 +57,12 @@ def list_orders(
         if isinstance(found, Found) and may_see_work_of(caller, found.work.store_id) == "yes":
             works.append(found.work)
     return works, None
+
+
+def list_purchases(store: Store, account_id: str, *, start: str, limit: int) -> tuple[list[Purchase], str | None]:
+    """At most `limit` purchases, newest first, and where to go on; None at the end."""
+    listed = store.list_purchases(account_id, start=start, limit=limit + 1)
+    records = store.read(account_id, [("purchase", one.work_id) for one in listed[:limit]])
+    found = [records.get(("purchase", one.work_id)) for one in listed[:limit]]
+    position = listed[limit - 1].position if len(listed) > limit else None
+    return [purchase for purchase in found if isinstance(purchase, Purchase)], position

@@ -9,10 +9,21 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from autocredits.domain.decide import Record, RecordKey, Records, RecordWrite, record_from_map
+from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page, page_from_map
+from autocredits.domain.payments import Purchase
+from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, Records, record_from_map
 from autocredits.domain.work import Work
-from autocredits.ledger import LISTED_STATUSES, ConflictError, Listed, Snapshot, UnavailableError, list_position
+from autocredits.ledger import (
+    DUE_SHARDS,
+    LISTED_STATUSES,
+    ConflictError,
+    Due,
+    Listed,
+    Snapshot,
+    UnavailableError,
+    list_position,
+)
 
 from .aws import THROTTLED, unavailability_named
 
@@ -21,7 +32,9 @@ Item = dict[str, Any]
 SHARDS = 8
 BATCH = 100
 
-_KEY_ATTRIBUTES = frozenset({"pk", "sk", "by_creation_pk", "by_creation_sk", "by_status_pk", "by_status_sk"})
+_KEY_ATTRIBUTES = frozenset(
+    {"pk", "sk", "by_creation_pk", "by_creation_sk", "by_status_pk", "by_status_sk", "by_due_pk", "by_due_sk"}
+)
 _CONFLICTS = frozenset({"ConditionalCheckFailed", "TransactionConflict", "TransactionConflictException"})
 
 
@@ -112,31 +125,51 @@ class DynamoStore:
     ) -> list[Listed]:
         """Orders beyond `start`, merged from the shards of their index: one eventually consistent Query each."""
         index = "by_creation" if status is None else "by_status"
+        beyond = ("<" if newest_first else ">", start)
         found: list[Listed] = []
         for shard in range(SHARDS):
-            pk = _list_pk(account_id, status, shard)
-            condition, values = f"{index}_pk = :pk", {":pk": {"S": pk}}
-            if start:
-                condition += f" AND {index}_sk {'<' if newest_first else '>'} :sk"
-                values[":sk"] = {"S": start}
-            with _told():
-                answer = self.client.query(
-                    TableName=self.table_name,
-                    IndexName=index,
-                    KeyConditionExpression=condition,
-                    ExpressionAttributeValues=values,
-                    ScanIndexForward=not newest_first,
-                    Limit=limit,
-                )
-            found += [_listed(item[f"{index}_sk"]["S"]) for item in answer["Items"]]
+            pk = _list_pk(account_id, status or "orders", shard)
+            found += self._list(index, pk, beyond, newest_first=newest_first, limit=limit)
         return sorted(found, reverse=newest_first)[:limit]
 
-    def commit(self, account_id: str, page: Page | None, writes: Sequence[RecordWrite]) -> None:
+    def list_purchases(self, account_id: str, *, start: str, limit: int) -> list[Listed]:
+        """Purchases beyond `start`, newest first: one eventually consistent Query."""
+        pk = _list_pk(account_id, "purchases", 0)
+        return self._list("by_creation", pk, ("<", start), newest_first=True, limit=limit)
+
+    def list_due(self, shard: int, now_ms: int, limit: int) -> list[Due]:
+        """Purchases of a shard to look after by now: one eventually consistent Query."""
+        until = list_position(now_ms + 1, "")
+        found = self._list("by_due", f"due#{shard}", ("<", until), newest_first=False, limit=limit)
+        return [Due(*one.work_id.split("#")) for one in found]
+
+    def _list(self, index: str, pk: str, beyond: tuple[str, str], *, newest_first: bool, limit: int) -> list[Listed]:
+        condition, values = f"{index}_pk = :pk", {":pk": {"S": pk}}
+        comparison, position = beyond
+        if position:
+            condition += f" AND {index}_sk {comparison} :sk"
+            values[":sk"] = {"S": position}
+        with _told():
+            answer = self.client.query(
+                TableName=self.table_name,
+                IndexName=index,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ScanIndexForward=not newest_first,
+                Limit=limit,
+            )
+        return [_listed(item[f"{index}_sk"]["S"]) for item in answer["Items"]]
+
+    def commit(
+        self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
+    ) -> None:
         """Everything or nothing: one TransactWriteItems."""
-        actions = [self._put_page(account_id, page)] if page else []
-        actions += [self._put_record(account_id, write) for write in writes]
-        keys: list[RecordKey | None] = [None] if page else []
-        keys += [write.key for write in writes]
+        actions = [self._put_record(account_id, write) for write in writes]
+        keys: list[RecordKey | None] = [write.key for write in writes]
+        if page:
+            actions, keys = [self._put_page(account_id, page), *actions], [None, *keys]
+        elif vacant is not None:
+            actions, keys = [self._check_vacant(account_id, vacant), *actions], [None, *keys]
         with _told(keys):
             self.client.transact_write_items(TransactItems=actions)
 
@@ -145,6 +178,15 @@ class DynamoStore:
         item = {**stored, "prev": bytes.fromhex(page.prev), "hash": bytes.fromhex(page.hash)}
         # The page's number must be free. This is what lets one of two writers through, and orders them all.
         return self._put(_page_key(account_id, page.version), item, None)
+
+    def _check_vacant(self, account_id: str, version: int) -> Item:
+        # No page is written, but what the newest one says was decisive: it must still be the newest.
+        check = {
+            "TableName": self.table_name,
+            "Key": _page_key(account_id, version),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        return {"ConditionCheck": check}
 
     def _put_record(self, account_id: str, write: RecordWrite) -> Item:
         attributes = {**write.record.to_map(), **_listing(account_id, write.record)}
@@ -178,30 +220,43 @@ def _page_key(account_id: str, version: int) -> Item:
 
 def _record_key(account_id: str, key: RecordKey) -> Item:
     kind, record_id = key
-    return {
-        "pk": {"S": f"account#{account_id}#{kind}#{record_id}"},
-        "sk": {"S": "key" if kind == "key" else "work"},
-    }
+    name = f"{kind}#{record_id}" if kind in GLOBAL_KINDS else f"account#{account_id}#{kind}#{record_id}"
+    return {"pk": {"S": name}, "sk": {"S": "work" if kind in ("order", "product") else kind}}
 
 
 def _listing(account_id: str, record: Record) -> dict[str, str]:
-    """The attributes by which an order is listed: by creation, and by status while it is queued or failed."""
+    """The attributes by which a record is listed.
+
+    Orders by creation, and by status while they are queued or failed; purchases by creation, and by when their
+    provider is to be asked next.
+    """
+    if isinstance(record, Purchase):
+        listing = _listed_as("by_creation", _list_pk(account_id, "purchases", 0), record.created_at, record.purchase_id)
+        if record.look_at is not None:
+            pk = f"due#{_shard(record.purchase_id, DUE_SHARDS)}"
+            listing |= _listed_as("by_due", pk, record.look_at, f"{account_id}#{record.purchase_id}")
+        return listing
     if not isinstance(record, Work) or record.kind != "order":
         return {}
-    # A hash spreads one account's orders over shards, so that no index partition is as hot as the account.
-    shard = hashlib.sha256(record.work_id.encode()).digest()[0] % SHARDS
-    listing = {
-        "by_creation_pk": _list_pk(account_id, None, shard),
-        "by_creation_sk": list_position(record.created_at, record.work_id),
-    }
+    shard = _shard(record.work_id, SHARDS)
+    listing = _listed_as("by_creation", _list_pk(account_id, "orders", shard), record.created_at, record.work_id)
     if record.status in LISTED_STATUSES:
-        listing["by_status_pk"] = _list_pk(account_id, record.status, shard)
-        listing["by_status_sk"] = list_position(record.status_at, record.work_id)
+        pk = _list_pk(account_id, record.status, shard)
+        listing |= _listed_as("by_status", pk, record.status_at, record.work_id)
     return listing
 
 
-def _list_pk(account_id: str, status: str | None, shard: int) -> str:
-    return f"account#{account_id}#{status or 'orders'}#{shard}"
+def _listed_as(index: str, pk: str, at_ms: int, name: str) -> dict[str, str]:
+    return {f"{index}_pk": pk, f"{index}_sk": list_position(at_ms, name)}
+
+
+def _shard(name: str, shards: int) -> int:
+    """A hash spreads what is listed over shards, so that no index partition gets as hot as what it lists."""
+    return hashlib.sha256(name.encode()).digest()[0] % shards
+
+
+def _list_pk(account_id: str, which: str, shard: int) -> str:
+    return f"account#{account_id}#{which}#{shard}"
 
 
 def _listed(position: str) -> Listed:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocredits.domain.decide import Record, RecordKey, Records, RecordWrite, record_from_map
+from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page, page_from_map
-from autocredits.domain.work import Work, work_from_map
-from autocredits.ledger import ConflictError, Listed, Snapshot, list_position
+from autocredits.domain.payments import Purchase, purchase_from_map
+from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, Records, record_from_map, rev_of
+from autocredits.domain.work import work_from_map
+from autocredits.ledger import ConflictError, Due, Listed, Snapshot, list_position
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ class MemoryStore:
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """Those of the records that exist."""
         with self.lock:
-            found = {key: self.records.get((account_id, key)) for key in keys}
+            found = {key: self.records.get(_place(account_id, key)) for key in keys}
         return {key: record_from_map(key, json.loads(text)) for key, text in found.items() if text is not None}
 
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
@@ -73,26 +75,61 @@ class MemoryStore:
         ]
         return beyond[:limit]
 
-    def commit(self, account_id: str, page: Page | None, writes: Sequence[RecordWrite]) -> None:
+    def list_purchases(self, account_id: str, *, start: str, limit: int) -> list[Listed]:
+        """Purchases beyond `start`, newest first."""
+        with self.lock:
+            listed = [
+                Listed(list_position(purchase.created_at, purchase.purchase_id), purchase.purchase_id)
+                for account, purchase in self._purchases()
+                if account == account_id
+            ]
+        return [one for one in sorted(listed, reverse=True) if not start or one.position < start][:limit]
+
+    def list_due(self, shard: int, now_ms: int, limit: int) -> list[Due]:
+        """Purchases to look after; all of them are in shard 0."""
+        with self.lock:
+            due = sorted(
+                (purchase.look_at, account, purchase.purchase_id)
+                for account, purchase in self._purchases()
+                if purchase.look_at is not None and purchase.look_at <= now_ms
+            )
+        return [Due(account, purchase_id) for _, account, purchase_id in due][:limit] if shard == 0 else []
+
+    def _purchases(self) -> list[tuple[str, Purchase]]:
+        return [
+            (account, purchase_from_map(json.loads(text)))
+            for (account, (kind, _)), text in self.records.items()
+            if kind == "purchase"
+        ]
+
+    def commit(
+        self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
+    ) -> None:
         """All or nothing, under every condition."""
         with self.lock:
             stored = self.read(account_id, [write.key for write in writes])
             failed = [write.key for write in writes if not _holds(write, stored.get(write.key))]
-            taken = page is not None and page.version in self.pages.get(account_id, {})
+            number = page.version if page else vacant
+            taken = number in self.pages.get(account_id, {})
             if failed or taken:
                 raise ConflictError({key: stored[key] for key in failed if key in stored})
             if page is not None:
                 text = json.dumps(page.to_map())
                 self.pages.setdefault(account_id, {})[page.version] = (text, page.hash)
             for write in writes:
-                self.records[account_id, write.key] = json.dumps(write.record.to_map())
+                self.records[_place(account_id, write.key)] = json.dumps(write.record.to_map())
+
+
+def _place(account_id: str, key: RecordKey) -> tuple[str, RecordKey]:
+    """Where a record lies: payments and coupons belong to no account."""
+    return ("" if key[0] in GLOBAL_KINDS else account_id), key
 
 
 def _holds(write: RecordWrite, stored: Record | None) -> bool:
     """Whether the write's condition holds: the record is absent, or has the expected rev."""
     if write.expected_rev is None:
         return stored is None
-    return isinstance(stored, Work) and stored.rev == write.expected_rev
+    return rev_of(stored) == write.expected_rev
 
 
 @dataclass(slots=True)

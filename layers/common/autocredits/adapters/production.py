@@ -4,13 +4,16 @@ import json
 from functools import cache
 from importlib import resources
 
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+
 from autocredits.domain.catalog import Catalog, load_catalog
 from autocredits.ledger import Ledger
 
-from .aws import client
+from .aws import CONFIG, client
 from .clock import SystemClock
 from .dynamo import DynamoStore
 from .queue import SqsQueue
+from .secrets import AwsSecrets
 
 
 @cache
@@ -33,3 +36,9 @@ def open_ledger(table_name: str) -> Ledger:
 def open_queue(url: str, dead_letter_url: str) -> SqsQueue:
     """The queue of orders and its dead letters."""
     return SqsQueue(client("sqs"), url, dead_letter_url)
+
+
+@cache
+def open_secrets() -> AwsSecrets:
+    """The secrets of this function."""
+    return AwsSecrets(SecretsProvider(boto_config=CONFIG))

@@ -31,6 +31,11 @@ def may_reach(caller: Caller, account_id: str | None) -> Verdict:
     return "yes" if account_id is None or caller.account_id in (PLATFORM, account_id) else "missing"
 
 
+def is_platform(caller: Caller) -> Verdict:
+    """Whether `caller` is the platform itself: coupons are its own, and `missing` for all others."""
+    return "yes" if caller.account_id == PLATFORM and caller.store_id is None else "missing"
+
+
 def may_manage(caller: Caller) -> Verdict:
     """Whether `caller` may do what concerns the whole account: opening, standing, adjustments, settings, journal."""
     return "yes" if caller.store_id is None else "forbidden"

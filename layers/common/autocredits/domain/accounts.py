@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from .access import Caller, may_manage
-from .decide import Done, Draft, IdempotencyKey, RecordKey
+from .decide import Done, Draft, IdempotencyKey
 from .errors import Problem
 from .journal import Entry, Page
 from .money import MAX_BALANCE, format_amount
+from .records import RecordKey
 from .state import State
 
 FREE_CREDITS = 500

@@ -76,6 +76,13 @@ class Catalog:
                 return card
         raise Problem("unknown_rate", "No rate card is in force.")
 
+    def package(self, name: str) -> Package:
+        """The package with this name. Raises Problem `unknown_package`."""
+        for package in self.packages:
+            if package.name == name:
+                return package
+        raise Problem("unknown_package", "There is no such package.")
+
 
 def load_rate_card(data: Mapping[str, Any]) -> RateCard:
     """A rate card of its file. Raises BadCatalogError unless each priced pair stands there exactly once."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from .access import Caller, may_see_work_of, may_work_for
 from .accounts import check_exists, check_sufficient
 from .catalog import RateCard
-from .decide import Done, Draft, IdempotencyKey, RecordKey
+from .decide import Done, Draft, IdempotencyKey
 from .errors import Problem
 from .journal import Entry
+from .records import RecordKey
 from .state import State
 from .times import DAY_MS
 from .work import Part, Work, WorkRequest, charge_name

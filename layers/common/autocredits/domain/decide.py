@@ -4,56 +4,19 @@
 leaves no trace; the draft then becomes one page and one transaction.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 from .catalog import Catalog
 from .errors import Problem, require
 from .ids import entry_id
 from .journal import Entry, Page, apply, next_page
+from .records import KeyRecord, Record, RecordKey, Records, rev_of
 from .state import State
-from .work import Work, work_from_map
+from .work import Work
 
-RecordKey = tuple[str, str]
-"""Kind (`key`, `order`, `product`) and id of a record within its account."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRecord:
-    """What an idempotency key did: the request it came with, and what answers it. Kept for ever.
-
-    That is `count` entries from `first` on in page `version`; or, for an order that was queued and moved nothing, its
-    `status` and `attempt` of that moment.
-    """
-
-    key: str
-    fingerprint: str
-    version: int
-    first: int = 0
-    count: int = 0
-    status: str | None = None
-    attempt: int | None = None
-
-    def newest_version(self) -> int:
-        """The page that the key's request wrote."""
-        return self.version
-
-    def to_map(self) -> dict[str, Any]:
-        """The stored form: what is absent or zero is left out."""
-        stored = {name: getattr(self, name) for name in _KEY_FIELDS}
-        return {name: value for name, value in stored.items() if value}
-
-
-_KEY_FIELDS = tuple(field.name for field in fields(KeyRecord))
-
-Record = KeyRecord | Work
-Records = Mapping[RecordKey, Record]
-
-
-def record_from_map(key: RecordKey, stored: Mapping[str, Any]) -> Record:
-    """The record of a stored form, by the kind that its key names."""
-    return KeyRecord(**stored) if key[0] == "key" else work_from_map(stored)
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +62,13 @@ class RecordWrite:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a list of commands comes to: at most one page, the records that change, one outcome per command."""
+    """What a list of commands comes to: at most one page, the records that change, one outcome per command.
+
+    `vacant` is the version of a page that must still be absent, where the state was decisive but no page is written.
+    """
 
     page: Page | None
+    vacant: int | None
     writes: tuple[RecordWrite, ...]
     outcomes: tuple[Outcome, ...]
 
@@ -124,7 +91,10 @@ class Command(Protocol):
 
 @dataclass(slots=True)
 class Draft:
-    """An account's next page while commands are writing it."""
+    """An account's next page while commands are writing it.
+
+    `decisive` tells that the account's state decided something that this draft enters no page for.
+    """
 
     account_id: str
     head: Page | None
@@ -134,6 +104,7 @@ class Draft:
     state: State = field(init=False)
     entries: tuple[Entry, ...] = ()
     changed: dict[RecordKey, Record] = field(default_factory=dict)
+    decisive: bool = False
 
     def __post_init__(self) -> None:
         self.state = self.head.state if self.head else State()
@@ -152,11 +123,19 @@ class Draft:
         self.entries = (*self.entries, entry)
         return entry_id(self.version(), len(self.entries) - 1)
 
+    def get(self, key: RecordKey, kind: type[AnyRecord]) -> AnyRecord | None:
+        """The record under `key`, None if there is none."""
+        record = self.records.get(key)
+        require(record is None or isinstance(record, kind), f"the record {key} is no {kind.__name__}")
+        return record if isinstance(record, kind) else None
+
+    def put(self, key: RecordKey, record: Record) -> None:
+        """Write the record."""
+        self.records[key] = self.changed[key] = record
+
     def work(self, key: RecordKey) -> Work | None:
         """The work record under `key`, None if there is none."""
-        record = self.records.get(key)
-        require(not isinstance(record, KeyRecord), f"the record {key} is no work")
-        return record if isinstance(record, Work) else None
+        return self.get(key, Work)
 
     def put_work(self, work: Work, *, moved: bool) -> Work:
         """Write the work record; `moved` tells that this draft's page holds entries of it."""
@@ -171,7 +150,7 @@ class Draft:
         if not isinstance(before, Work) or (before.status, before.attempt) != (work.status, work.attempt):
             status_at = self.at_ms()
         written = replace(work, rev=rev, versions=versions, updated_at=self.at_ms(), status_at=status_at)
-        self.records[work.key()] = self.changed[work.key()] = written
+        self.put(work.key(), written)
         return written
 
     def replay(self, idempotency: IdempotencyKey) -> Done | None:
@@ -214,7 +193,7 @@ class Draft:
         )
 
     def _put_key(self, record: KeyRecord) -> KeyRecord:
-        self.records["key", record.key] = self.changed["key", record.key] = record
+        self.put(("key", record.key), record)
         return record
 
 
@@ -231,17 +210,14 @@ def decide(
     draft = Draft(account_id, head, dict(records), catalog, now_ms)
     outcomes: list[Outcome] = []
     for command in commands:
-        saved = (draft.state, draft.entries, dict(draft.records), dict(draft.changed))
+        saved = (draft.state, draft.entries, dict(draft.records), dict(draft.changed), draft.decisive)
         try:
             outcomes.append(command.decide(draft))
         except (Problem, NotYet) as refusal:
-            draft.state, draft.entries, draft.records, draft.changed = saved
+            draft.state, draft.entries, draft.records, draft.changed, draft.decisive = saved
             outcomes.append(refusal)
     page = next_page(account_id, head, now_ms, draft.entries) if draft.entries else None
     require(page is None or page.state == draft.state, "the page's state is not the draft's")
-    writes = tuple(RecordWrite(key, record, _rev(records.get(key))) for key, record in draft.changed.items())
-    return Decision(page, writes, tuple(outcomes))
-
-
-def _rev(record: Record | None) -> int | None:
-    return record.rev if isinstance(record, Work) else None
+    writes = tuple(RecordWrite(key, record, rev_of(records.get(key))) for key, record in draft.changed.items())
+    vacant = draft.version() if draft.decisive and page is None else None
+    return Decision(page, vacant, writes, tuple(outcomes))

@@ -116,7 +116,7 @@ def _page_map(version: int, at: int, entries: Sequence[Entry], state: State, pre
 
 def canonical_text(account_id: str, stored: Mapping[str, Any]) -> str:
     """The text under a page's hash: JSON of its stored form and its account's id, keys sorted, without spaces."""
-    return json.dumps({"account_id": account_id, **stored}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps({**stored, "account_id": account_id}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def hash_of(account_id: str, stored: Mapping[str, Any]) -> str:

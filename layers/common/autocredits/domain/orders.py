@@ -19,8 +19,9 @@ from .charges import (
     present_work,
     price_parts,
 )
-from .decide import Done, Draft, NotYet, RecordKey
+from .decide import Done, Draft, NotYet
 from .errors import Problem
+from .records import RecordKey
 from .settle import capture, release
 from .work import MAX_MESSAGES_SEEN, Kind, Work, WorkRequest, message_digest
 
@@ -75,7 +76,8 @@ class Message:
 def hold_for(draft: Draft, message: Message, work: Work, request: WorkRequest, parts: tuple[str, ...]) -> Done:
     """Hold `parts` of the request for `work`, which is given as it stands once they are held.
 
-    A refusal (402, 403) is an outcome too: it is entered, and work that was to begin with it has failed.
+    A refusal (402, 403) is an outcome too: it is entered. Work that was to begin has failed then; an order whose
+    later conversion is refused stays as it was.
     """
     first = len(draft.entries)
     cause = Cause(actor=message.source, tracking_number=work.tracking_number)
@@ -84,8 +86,9 @@ def hold_for(draft: Draft, message: Message, work: Work, request: WorkRequest, p
     except Problem as refusal:
         if refusal.status not in (402, 403):
             raise
-        work = enter_refusal(draft, work, parts[0], refusal, cause)
-        return message.finish(draft, work, first, "refused")
+        failed = enter_refusal(draft, work, parts[0], refusal, cause)
+        before = draft.work(work.key())
+        return message.finish(draft, before if before and parts[0] == "tracking" else failed, first, "refused")
     work = open_parts(draft, work, price, cause, draft.at_ms() + HOLD_MS)
     return message.finish(draft, work, first, "held")
 

@@ -10,11 +10,12 @@ from typing import Any
 from .access import Caller
 from .accounts import check_exists
 from .charges import check_visible, check_works_for, present_work
-from .decide import Done, Draft, IdempotencyKey, RecordKey
+from .decide import Done, Draft, IdempotencyKey
 from .errors import Problem
 from .ids import hold_id
 from .money import format_amount
 from .orders import is_same_work
+from .records import RecordKey
 from .work import Work, WorkRequest
 
 SOURCE = "autocredits"

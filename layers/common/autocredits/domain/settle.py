@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from .access import Caller
 from .accounts import check_exists
 from .charges import Cause, capture_part, check_visible, release_part
-from .decide import Done, Draft, RecordKey
+from .decide import Done, Draft
 from .errors import Problem
+from .records import RecordKey
 from .work import Kind, Work
 
 

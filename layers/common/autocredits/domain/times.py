@@ -16,7 +16,7 @@ _TIME = re.compile(
 def format_time(at_ms: int) -> str:
     """`at_ms` as RFC 3339 with milliseconds: 0 → "1970-01-01T00:00:00.000Z"."""
     moment = _EPOCH + timedelta(milliseconds=at_ms)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str, *, round_up: bool = False) -> int:

@@ -5,20 +5,24 @@ import json
 from typing import Any
 
 from autocredits.domain.access import Caller
+from autocredits.domain.ids import is_caller_id
 
 from .settings import runs_in_sam_local
 
 MAX_ACTOR = 200
+NO_STORE = ""
+"""A store that cannot exist."""
 
 
 def caller_of(event: dict[str, Any]) -> Caller:
     """Who asks. A claim that is missing or of no use names no account, and no store that there could be."""
     claims = _claims(event)
     account_id, subject = claims.get("account_id"), claims.get("sub") or claims.get("client_id")
+    store_id = claims.get("store_id")
     return Caller(
         actor=subject[:MAX_ACTOR] if isinstance(subject, str) else "unknown",
         account_id=account_id if isinstance(account_id, str) and account_id else None,
-        store_id=str(claims["store_id"]) if "store_id" in claims else None,
+        store_id=(store_id if is_caller_id(store_id) else NO_STORE) if "store_id" in claims else None,
     )
 
 

@@ -145,10 +145,12 @@ class SourcingWork(Body):
 
     product_id: ProductId
     store_id: StoreId
-    sourcing: Literal[True]
+    sourcing: bool
 
     def request(self) -> WorkRequest:
-        """The work asked for."""
+        """The work asked for. Raises Problem `invalid_field` unless `sourcing` is true."""
+        if not self.sourcing:
+            raise Problem("invalid_field", "sourcing: true, or leave it out.")
         return WorkRequest(kind="product", work_id=self.product_id, store_id=self.store_id)
 
 

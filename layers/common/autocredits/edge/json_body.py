@@ -21,7 +21,7 @@ def parse_json(text: str) -> Any:
     if _REPLACEMENT in text or _BYTE_ORDER_MARK in text:
         raise Problem("invalid_encoding", "The body must be UTF-8 without a byte order mark.")
     try:
-        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse, parse_float=Decimal)
+        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse, parse_float=_number)
     except (ValueError, RecursionError):
         raise Problem("invalid_json", "The body is not JSON, or names a field twice.") from None
     if _depth(value) > MAX_DEPTH:
@@ -43,6 +43,14 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise ValueError("a name stands twice")
     return fields
+
+
+def _number(text: str) -> Decimal:
+    """A number with a point or an exponent. One beyond measure counts as infinite: no field takes either."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return Decimal("Infinity")
 
 
 def _refuse(constant: str) -> Any:

@@ -11,7 +11,7 @@ from autocredits.domain.decide import Command
 from autocredits.domain.errors import Problem
 from autocredits.domain.ids import check_account_id
 from autocredits.domain.orders import Capture, ConversionRequested, Release, Result, WorkRequested
-from autocredits.domain.work import Kind, WorkRequest
+from autocredits.domain.work import WorkRequest
 
 from .bodies import AmountFromZero, Body, OrderId, OrderWork, ProductId, StoreId, parse_body
 from .json_body import parse_json
@@ -88,118 +88,83 @@ class _ConversionRequested(_Data):
         )
 
 
-class _Placed(_Data):
+class _OrderResult(_Data):
     order_id: OrderId
     attempt: Attempt | None = None
+
+    def result(
+        self, event: CloudEvent, part: str, settlement: Capture | Release, tracking: str | None = None
+    ) -> Command:
+        return Result(
+            source=event.source,
+            message_id=event.id,
+            kind="order",
+            work_id=self.order_id,
+            attempt=self.attempt,
+            part=part,
+            settlement=settlement,
+            tracking=tracking,
+        )
+
+
+class _Placed(_OrderResult):
     supplier_order_id: Text
     managed: AmountFromZero | None = None
 
     def command(self, event: CloudEvent) -> Command:
         cause = Cause(actor=event.source, supplier_order_id=self.supplier_order_id)
-        return _result(
-            event,
-            kind="order",
-            work_id=self.order_id,
-            attempt=self.attempt,
-            part="order",
-            settlement=Capture(cause, self.managed),
-        )
+        return self.result(event, "order", Capture(cause, self.managed))
 
 
-class _Failed(_Data):
-    order_id: OrderId
-    attempt: Attempt | None = None
+class _Failed(_OrderResult):
     reason: Text
 
     def command(self, event: CloudEvent) -> Command:
-        settlement = Release(Cause(actor=event.source, reason=self.reason))
-        return _result(
-            event, kind="order", work_id=self.order_id, attempt=self.attempt, part="order", settlement=settlement
-        )
+        return self.result(event, "order", Release(Cause(actor=event.source, reason=self.reason)))
 
 
-class _ConversionCompleted(_Data):
-    order_id: OrderId
-    attempt: Attempt | None = None
+class _ConversionCompleted(_OrderResult):
     tracking_number: Text
     tracking: Method | None = None
 
     def command(self, event: CloudEvent) -> Command:
-        settlement = Capture(Cause(actor=event.source, tracking_number=self.tracking_number))
-        return _result(
-            event,
-            kind="order",
-            work_id=self.order_id,
-            attempt=self.attempt,
-            part="tracking",
-            settlement=settlement,
-            tracking=self.tracking,
-        )
+        cause = Cause(actor=event.source, tracking_number=self.tracking_number)
+        return self.result(event, "tracking", Capture(cause), self.tracking)
 
 
-class _ConversionFailed(_Data):
-    order_id: OrderId
-    attempt: Attempt | None = None
+class _ConversionFailed(_OrderResult):
     reason: Text
     tracking: Method | None = None
 
     def command(self, event: CloudEvent) -> Command:
-        settlement = Release(Cause(actor=event.source, reason=self.reason))
-        return _result(
-            event,
-            kind="order",
-            work_id=self.order_id,
+        return self.result(event, "tracking", Release(Cause(actor=event.source, reason=self.reason)), self.tracking)
+
+
+class _SourcingResult(_Data):
+    product_id: ProductId
+    attempt: Attempt | None = None
+    reason: Text | None = None
+
+    def result(self, event: CloudEvent, settlement: Capture | Release) -> Command:
+        return Result(
+            source=event.source,
+            message_id=event.id,
+            kind="product",
+            work_id=self.product_id,
             attempt=self.attempt,
-            part="tracking",
+            part="sourcing",
             settlement=settlement,
-            tracking=self.tracking,
         )
 
 
-class _SourcingAccepted(_Data):
-    product_id: ProductId
-    attempt: Attempt | None = None
-    reason: Text | None = None
-
+class _SourcingAccepted(_SourcingResult):
     def command(self, event: CloudEvent) -> Command:
-        settlement = Capture(Cause(actor=event.source, reason=self.reason))
-        return _result(
-            event, kind="product", work_id=self.product_id, attempt=self.attempt, part="sourcing", settlement=settlement
-        )
+        return self.result(event, Capture(Cause(actor=event.source, reason=self.reason)))
 
 
-class _SourcingRejected(_Data):
-    product_id: ProductId
-    attempt: Attempt | None = None
-    reason: Text | None = None
-
+class _SourcingRejected(_SourcingResult):
     def command(self, event: CloudEvent) -> Command:
-        settlement = Release(Cause(actor=event.source, reason=self.reason))
-        return _result(
-            event, kind="product", work_id=self.product_id, attempt=self.attempt, part="sourcing", settlement=settlement
-        )
-
-
-def _result(
-    event: CloudEvent,
-    *,
-    kind: Kind,
-    work_id: str,
-    attempt: int | None,
-    part: str,
-    settlement: Capture | Release,
-    tracking: str | None = None,
-) -> Command:
-    return Result(
-        source=event.source,
-        message_id=event.id,
-        kind=kind,
-        work_id=work_id,
-        attempt=attempt,
-        part=part,
-        settlement=settlement,
-        tracking=tracking,
-    )
+        return self.result(event, Release(Cause(actor=event.source, reason=self.reason)))
 
 
 DATA_BY_TYPE: Mapping[str, type[_Data]] = MappingProxyType(

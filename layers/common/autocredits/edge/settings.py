@@ -18,6 +18,31 @@ def dead_letter_queue_url() -> str:
     return os.environ["DEAD_LETTER_QUEUE_URL"]
 
 
+def stripe_secret_name() -> str:
+    """The secret with Stripe's keys; empty if Stripe is not used."""
+    return os.environ.get("STRIPE_SECRET_NAME", "")
+
+
+def sandbox_secret_name() -> str:
+    """The secret with the sandbox's signing secrets; empty where there is no sandbox."""
+    return os.environ.get("SANDBOX_SECRET_NAME", "")
+
+
+def sandbox_page_url() -> str:
+    """Where the sandbox's page is."""
+    return os.environ["SANDBOX_PAGE_URL"]
+
+
+def return_origins() -> tuple[str, ...]:
+    """The origins that a buyer may be sent back to."""
+    return tuple(origin for origin in os.environ.get("RETURN_ORIGINS", "").split(",") if origin)
+
+
+def aws_endpoint_url() -> str:
+    """Where AWS is; empty for AWS itself, set on a local stack by the emulator."""
+    return os.environ.get("AWS_ENDPOINT_URL", "")
+
+
 def runs_in_sam_local() -> bool:
     """Whether this is a container of `sam local`, which checks no token. Nothing else sets this variable."""
     return os.environ.get("AWS_SAM_LOCAL") == "true"

@@ -5,9 +5,11 @@ from typing import Any
 
 from autocredits.domain.catalog import Package, RateCard
 from autocredits.domain.charges import Quote
+from autocredits.domain.coupons import Coupon, Terms
 from autocredits.domain.ids import hold_id
 from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
 from autocredits.domain.money import format_amount
+from autocredits.domain.payments import Purchase
 from autocredits.domain.state import UNITS, Balance, State
 from autocredits.domain.times import format_time
 from autocredits.domain.work import Work
@@ -244,4 +246,54 @@ def packages_view(packages: Iterable[Package]) -> View:
             }
             for package in packages
         ],
+    }
+
+
+def purchase_view(purchase: Purchase) -> View:
+    """A purchase as it stands."""
+    payment: View | None = None
+    if purchase.provider is not None:
+        redirect = {} if purchase.redirect_url is None else {"redirect_url": purchase.redirect_url}
+        payment = {"provider": purchase.provider, **redirect}
+    shown = {"package": purchase.package, "coupon": purchase.coupon, "review_reason": purchase.review_reason}
+    return {
+        "purchase_id": purchase.purchase_id,
+        "status": purchase.status,
+        "unit": purchase.unit,
+        "credits": format_amount(purchase.granted()),
+        "price": format_amount(purchase.price),
+        "discount": format_amount(purchase.discount),
+        "bonus_credits": format_amount(purchase.bonus_credits),
+        "refunded": format_amount(purchase.refunded),
+        "payment_method": purchase.payment_method,
+        "payment": payment,
+        "created_at": format_time(purchase.created_at),
+        "updated_at": format_time(purchase.updated_at),
+        **{name: value for name, value in shown.items() if value is not None},
+    }
+
+
+def coupon_view(coupon: Coupon) -> View:
+    """A coupon with its uses; what it does not limit is left out."""
+    amounts = {name: getattr(coupon, name) for name in ("percent_off", "amount_off", "bonus_credits")}
+    times = {"starts_at": coupon.starts_at, "ends_at": coupon.ends_at}
+    limits = {"max_uses": coupon.max_uses, "max_uses_per_account": coupon.max_uses_per_account}
+    return {
+        "code": coupon.code,
+        **{name: format_amount(value) for name, value in amounts.items() if value is not None},
+        **({} if coupon.packages is None else {"packages": list(coupon.packages)}),
+        **{name: format_time(value) for name, value in times.items() if value is not None},
+        **{name: value for name, value in limits.items() if value is not None},
+        "uses": coupon.uses,
+        "closed": coupon.closed,
+    }
+
+
+def terms_view(terms: Terms) -> View:
+    """What a package would cost with a coupon."""
+    return {
+        "valid": True,
+        "price": format_amount(terms.price),
+        "discount": format_amount(terms.discount),
+        "bonus_credits": format_amount(terms.bonus_credits),
     }

@@ -1,0 +1,28 @@
+"""Secrets by name, from Secrets Manager. They are kept for five minutes, so that a rotated one is soon in use."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+
+from autocredits.ledger import UnavailableError
+
+MAX_AGE_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSecrets:
+    """A Secrets port on Secrets Manager; each secret is a JSON object."""
+
+    provider: SecretsProvider
+
+    def read(self, name: str) -> dict[str, Any]:
+        """The secret's object. Raises UnavailableError when it cannot be read."""
+        try:
+            secret = self.provider.get(name, max_age=MAX_AGE_S, transform="json")
+        except GetParameterError as error:
+            raise UnavailableError("a secret cannot be read") from error
+        if not isinstance(secret, dict):
+            raise TypeError(f"the secret {name} is no JSON object")
+        return secret
