@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
+from dev import secrets
 from dev.issuer import AUDIENCE
 from dev.package import Package
 from dev.places import Places
@@ -14,6 +15,7 @@ from dev.transform import Template, to_cloudformation
 
 STACK = "autocredits"
 BUCKET = "autocredits-code"
+TEMPLATE_KEY = "template.json"
 REGION = "us-east-1"
 
 
@@ -32,12 +34,19 @@ def client(service: str, places: Places) -> Any:
 def deploy(template: Template, packages: dict[str, Package], places: Places) -> str:
     """Create or update the stack and say which: "created", "updated" or "unchanged"."""
     cloudformation = client("cloudformation", places)
-    parameters = {"JwtIssuer": places.issuer, "JwtAudience": AUDIENCE, "Protection": "off"}
+    parameters = {
+        "JwtIssuer": places.issuer,
+        "JwtAudience": AUDIENCE,
+        "Protection": "off",
+        "StripeSecretName": secrets.NAMES["stripe"],
+        "SandboxSecretName": secrets.NAMES["sandbox"],
+        "SandboxPageUrl": places.sandbox,
+    }
     body = json.dumps(to_cloudformation(template, packages, BUCKET, parameters, REGION), sort_keys=True)
-    _upload(packages, places)
+    _upload(packages, body, places)
     request = {
         "StackName": STACK,
-        "TemplateBody": body,
+        "TemplateURL": f"{places.endpoint_url}/{BUCKET}/{TEMPLATE_KEY}",  # as a body it would be too long
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         "Capabilities": ["CAPABILITY_IAM"],
     }
@@ -71,11 +80,12 @@ def api_id(places: Places) -> str:
     return str(api["ApiId"])
 
 
-def _upload(packages: dict[str, Package], places: Places) -> None:
+def _upload(packages: dict[str, Package], template: str, places: Places) -> None:
     s3 = client("s3", places)
     s3.create_bucket(Bucket=BUCKET)
     for package in packages.values():
         s3.put_object(Bucket=BUCKET, Key=package.key, Body=package.body)
+    s3.put_object(Bucket=BUCKET, Key=TEMPLATE_KEY, Body=template.encode())
 
 
 def _exists(cloudformation: Any) -> bool:

@@ -1,12 +1,10 @@
 """A token issuer for the local stack: an RSA key, OpenID Connect discovery, and tokens on demand."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from jwt.algorithms import RSAAlgorithm
+
+from dev import web
 
 AUDIENCE = "autocredits"
 ALL_SCOPES = "credits:read credits:purchase credits:consume credits:admin"
@@ -63,27 +63,13 @@ def serving(key: Path, issuer: str, port: int) -> Iterator[None]:
         "/jwks.json": {"keys": [public | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}]},
     }
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(web.Quiet):
         def do_GET(self) -> None:
             document = documents.get(self.path)
-            body = json.dumps(document or {"message": "Not Found"}).encode()
-            self.send_response(200 if document else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(200 if document else 404, "application/json", json.dumps(document or {"message": "Not Found"}))
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing: the stack's own lines are what a developer reads."""
-
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
+    with web.serving(Handler, port):
+        yield
 
 
 @cache

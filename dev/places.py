@@ -55,6 +55,11 @@ class Places:
         return self.data / "issuer.pem"
 
     @property
+    def secrets(self) -> Path:
+        """The payment providers' signing secrets."""
+        return self.data / "secrets.json"
+
+    @property
     def log(self) -> Path:
         """What the emulator and the functions print."""
         return self.home / "stack.log"
@@ -73,6 +78,16 @@ class Places:
     def issuer(self) -> str:
         """The token issuer's address, which is also its name."""
         return f"http://127.0.0.1:{self.issuer_port}"
+
+    @property
+    def sandbox_port(self) -> int:
+        """The port of the sandbox's page, after the issuer's."""
+        return self.port + 2
+
+    @property
+    def sandbox(self) -> str:
+        """The address of the sandbox's page."""
+        return f"http://127.0.0.1:{self.sandbox_port}"
 
 
 def from_environment() -> Places:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import requests
 
-from dev import demo, deploy, engine, issuer, package, transform
+from dev import demo, deploy, engine, issuer, package, sandbox, secrets, transform
 from dev.emulator import Process, emulator
 from dev.places import Places, StackInfo, alone, from_environment, write_info
 
@@ -31,7 +31,7 @@ def serve(places: Places, stack: ExitStack) -> None:
     stack.enter_context(alone(places))
     places.data.mkdir(exist_ok=True)
     places.info.unlink(missing_ok=True)  # left by a stack that was killed
-    for port in (places.port, places.issuer_port):
+    for port in (places.port, places.issuer_port, places.sandbox_port):
         _require_free(port)
 
     _say("building the functions and their layer")
@@ -46,8 +46,11 @@ def serve(places: Places, stack: ExitStack) -> None:
     stack.callback(_ignore_signals)
 
     _say("deploying template.yaml")
+    signing = secrets.make(places)
+    secrets.put(deploy.client("secretsmanager", places), signing)
     outcome = deploy.deploy(template, packages, places)
-    info = _describe(places)
+    info = _describe(places, signing)
+    stack.enter_context(sandbox.serving(places, info))
     _wait_for_api(info)
     _say(f"deployed ({outcome}); running the demo account's first order through the queue")
     balance = demo.run_first_order(places, info)
@@ -66,6 +69,7 @@ def welcome(info: StackInfo, credits_left: dict[str, str]) -> str:
     url = f"{info['api_url']}/v1/accounts/{demo.ACCOUNT}"
     auth = f'-H "Authorization: Bearer $(make -s token ACCOUNT={demo.ACCOUNT})"'
     work = '{"order_id": "ORDER", "store_id": "demo-store", "order_type": "auto", "tracking": "bce"}'
+    buy = '{"package": "auto_order-100", "payment_method": "card"}'
     post = f'curl -sS {auth} -H "Content-Type: application/json"'
     lines = [
         f"API:      {info['api_url']}/v1",
@@ -83,13 +87,14 @@ def welcome(info: StackInfo, credits_left: dict[str, str]) -> str:
         f"curl -sS {auth} {url}/orders/try-3",
         f"{post} -d '{work.replace('ORDER', 'try-4')}' {url}/quotes",
         f"curl -sS {auth} {info['api_url']}/v1/rates",
+        f"{post} -H 'Idempotency-Key: buy-1' -d '{buy}' {url}/purchases",
         "",
         "Ctrl-C stops everything and keeps the data. A demo sends orders of account demo; DEMO=0 leaves it out.",
     ]
     return "\n".join(lines)
 
 
-def _describe(places: Places) -> StackInfo:
+def _describe(places: Places, signing: dict[str, str]) -> StackInfo:
     values = deploy.outputs(places)
     return {
         "api_url": f"{places.endpoint_url}/_aws/execute-api/{deploy.api_id(places)}",
@@ -100,7 +105,7 @@ def _describe(places: Places) -> StackInfo:
         "table_name": values["TableName"],
         "bus_name": values["BusName"],
         "issuer": places.issuer,
-        "webhook_secrets": {},
+        "webhook_secrets": signing,
     }
 
 

@@ -1,0 +1,37 @@
+"""Which providers there are, by what the environment names. Secrets are read by name, never from it."""
+
+from urllib.parse import urlsplit
+
+from autocredits.adapters.production import open_secrets
+from autocredits.edge import settings
+from autocredits.edge.purchase_bodies import LOOPBACK
+from functions.purchase.payments.stripe import Stripe
+
+from functions.purchase.payments.port import Provider
+from functions.purchase.payments.sandbox import Sandbox
+
+
+def on_local_stack() -> bool:
+    """Whether this talks to an emulator on this machine: only there the sandbox works."""
+    return urlsplit(settings.aws_endpoint_url()).hostname in LOOPBACK
+
+
+def providers() -> dict[str, Provider]:
+    """The providers whose webhooks are understood, by name."""
+    found: dict[str, Provider] = {}
+    if settings.stripe_secret_name():
+        secret = open_secrets().read(settings.stripe_secret_name())
+        found["stripe"] = Stripe(api_key=secret.get("api_key") or "", signing_secrets=tuple(secret["signing"]))
+    if settings.sandbox_secret_name() and on_local_stack():
+        secret = open_secrets().read(settings.sandbox_secret_name())
+        found["sandbox"] = Sandbox(page_url=settings.sandbox_page_url(), secrets=tuple(secret["signing"]))
+    return found
+
+
+def provider_for(payment_method: str) -> Provider | None:
+    """The provider by which a purchase is paid; on a local stack the sandbox, unless the provider's keys are set."""
+    known = providers()
+    stripe = known.get("stripe")
+    if payment_method == "card" and isinstance(stripe, Stripe) and stripe.api_key:
+        return stripe
+    return known.get("sandbox")

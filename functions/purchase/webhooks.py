@@ -1,0 +1,52 @@
+"""What payment providers send. Raw bytes; the signature first, everything else after."""
+
+import base64
+from typing import Any
+
+from autocredits.adapters.production import open_ledger
+from autocredits.domain.errors import Problem
+from autocredits.edge import settings
+from autocredits.edge.problems import as_problem
+from autocredits.edge.telemetry import logger
+from autocredits.ledger import Ledger
+
+from functions.purchase.checkout import hear
+from functions.purchase.payments.port import Provider
+from functions.purchase.payments.registry import providers
+
+MAX_BODY_BYTES = 256 * 1024
+
+
+def ledger() -> Ledger:
+    """The ledger of this function."""
+    return open_ledger(settings.table_name())
+
+
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """Answer one webhook: a status and no body."""
+    name = (event.get("pathParameters") or {}).get("provider", "")
+    try:
+        status = answer(providers().get(name), event)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the provider has to be told to send again
+        status = as_problem(error).status
+    logger.info("webhook", extra={"provider": name, "status": status})
+    return {"statusCode": status, "headers": {"Retry-After": "5"} if status == 503 else {}, "body": ""}  # noqa: PLR2004
+
+
+def answer(provider: Provider | None, event: dict[str, Any]) -> int:
+    """The status for one webhook. Raises what could not be done now."""
+    if provider is None:
+        return 404
+    body = event.get("body") or ""
+    raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    if len(raw) > MAX_BODY_BYTES:
+        return 413
+    headers = {header.lower(): value for header, value in (event.get("headers") or {}).items()}
+    try:
+        told = provider.read_webhook(raw, headers)
+    except Problem as problem:
+        if problem.status >= 500:  # noqa: PLR2004
+            raise
+        # Signed, but not to be understood: it will not get better by being sent again.
+        return 401 if problem.code == "bad_signature" else 202
+    return 200 if told is None else hear(ledger(), provider, told)
