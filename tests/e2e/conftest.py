@@ -23,7 +23,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack in a folder and on ports of its own, as `make run` starts it, but with every role enforced."""
     places = Places(tmp_path_factory.mktemp("stack"), free_ports())
     output = places.home / "output.txt"
-    environment = os.environ | {"STACK_HOME": str(places.home), "PORT": str(places.port), "AUTH": "true"}
+    environment = os.environ | {"STACK_HOME": str(places.home), "PORT": str(places.port), "AUTH": "true", "DEMO": "0"}
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "dev.stack"], cwd=ROOT, env=environment, stdout=file, stderr=file
@@ -47,13 +47,14 @@ def wait_for(places: Places, process: subprocess.Popen[bytes], output: Path) -> 
 
 
 def free_ports() -> int:
-    """A free port whose neighbour is free as well."""
+    """A free port whose two neighbours are free as well."""
     while True:
-        with socket.socket() as first, socket.socket() as second:
+        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
             try:
                 second.bind(("127.0.0.1", port + 1))
+                third.bind(("127.0.0.1", port + 2))
             except OSError:
                 continue
             return port
