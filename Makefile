@@ -38,6 +38,15 @@ check: .venv/done .venv-sam/done ## style, types, imports, template
 build: .venv/done .venv-sam/done ## what is deployed, in .aws-sam/build
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(dir $(UV)):$$PATH" $(SAM) build
 
+sam-local: docker build ## the build in `sam local` on the running stack: the API (API_PORT=…), or one call (EVENT=events/….json)
+	@$(BIN)/python -m dev.sam_local
+
+test-sam: docker build ## every recorded event and an account's first steps in `sam local`
+	@$(BIN)/python -m pytest -q tests/sam
+
+docker:
+	@docker info > /dev/null 2>&1 || { echo "error: this needs a running Docker (docker info fails)" >&2; exit 1; }
+
 requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt first to renew all its pins)
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
@@ -52,4 +61,4 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	@dev/venv.sh .venv-sam requirements/sam.txt
 	@touch $@
 
-.PHONY: help run token reset dead-letters test test-fast check build requirements
+.PHONY: help run token reset dead-letters test test-fast check build sam-local test-sam docker requirements

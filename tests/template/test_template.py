@@ -8,6 +8,7 @@ import pytest
 from dev.transform import Template, read_template
 
 READ, CONSUME, ADMIN = "credits:read", "credits:consume", "credits:admin"
+PURCHASE = "credits:purchase"
 ACCOUNT = "/v1/accounts/{account_id}"
 
 # Every route, its function and the scope that a caller needs.
@@ -33,6 +34,14 @@ ROUTES = {
     ("GET", f"{ACCOUNT}/orders/{{order_id}}"): ("Consume", READ),
     ("GET", f"{ACCOUNT}/sourcing/{{product_id}}"): ("Consume", READ),
     ("GET", "/v1/packages"): ("Purchase", READ),
+    ("POST", "/v1/coupons"): ("Purchase", ADMIN),
+    ("GET", "/v1/coupons/{code}"): ("Purchase", ADMIN),
+    ("DELETE", "/v1/coupons/{code}"): ("Purchase", ADMIN),
+    ("POST", f"{ACCOUNT}/coupons/check"): ("Purchase", READ),
+    ("POST", f"{ACCOUNT}/purchases"): ("Purchase", PURCHASE),
+    ("GET", f"{ACCOUNT}/purchases"): ("Purchase", READ),
+    ("GET", f"{ACCOUNT}/purchases/{{purchase_id}}"): ("Purchase", READ),
+    ("POST", f"{ACCOUNT}/purchases/{{purchase_id}}/review"): ("Purchase", ADMIN),
 }
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -40,6 +49,10 @@ READS = {"dynamodb:Query", "dynamodb:GetItem"}
 COMMITS = READS | {"dynamodb:PutItem"}
 WORKS = COMMITS | {"dynamodb:BatchGetItem"}
 TAKES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
+
+# The secrets of the providers, by the parameter that names them; just these three functions may read them.
+SECRET_ARN = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${%s}-??????"
+SECRETS = {SECRET_ARN % name: {"secretsmanager:GetSecretValue"} for name in ("StripeSecretName", "SandboxSecretName")}
 
 # What each function may do, by the resource it may do it to.
 GRANTS = {
@@ -58,7 +71,19 @@ GRANTS = {
         "OrdersQueue": TAKES,
         "DeadLetterQueue": {"sqs:SendMessage"},
     },
-    "Purchase": {"PurchaseLogs": LOGS},
+    "Purchase": {
+        "PurchaseLogs": LOGS,
+        "CreditsTable": WORKS | {"dynamodb:ConditionCheckItem"},
+        "CreditsTable/index/by_creation": {"dynamodb:Query"},
+    }
+    | SECRETS,
+    "PurchaseWebhooks": {"PurchaseWebhooksLogs": LOGS, "CreditsTable": WORKS} | SECRETS,
+    "PurchaseLook": {
+        "PurchaseLookLogs": LOGS,
+        "CreditsTable": WORKS,
+        "CreditsTable/index/by_due": {"dynamodb:Query"},
+    }
+    | SECRETS,
 }
 
 
@@ -102,9 +127,9 @@ def test_every_route_has_its_function_and_its_scope(template: Template) -> None:
 
 
 def test_only_health_is_open(template: Template) -> None:
-    """Nothing but the health check does without a token."""
+    """Nothing but the health check and the providers' webhooks, which are signed, does without a token."""
     found = [event["Path"] for _, event in http_events(template) if event.get("Auth", {}).get("Authorizer") == "NONE"]
-    assert found == ["/v1/health"]
+    assert found == ["/v1/health", "/v1/payments/{provider}/webhook"]
 
 
 def test_every_other_path_needs_a_token(template: Template) -> None:
@@ -122,6 +147,16 @@ def test_tokens_are_checked_against_the_parameters(template: Template) -> None:
     }
 
 
+def always(statement: dict[str, Any]) -> dict[str, Any]:
+    """A statement that may depend on a condition, as it is when the condition holds; else there is none."""
+    if "Fn::If" not in statement:
+        return statement
+    _, then, otherwise = statement["Fn::If"]
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    granted: dict[str, Any] = then
+    return granted
+
+
 def as_list(resource: Any) -> list[Any]:
     """The resources of a statement."""
     return resource if isinstance(resource, list) else [resource]
@@ -129,6 +164,8 @@ def as_list(resource: Any) -> list[Any]:
 
 def resource_name(resource: dict[str, Any]) -> str:
     """The logical id that a resource's ARN names, with the path below it: nothing else may stand there."""
+    if str(resource.get("Fn::Sub", "")).startswith("arn:"):
+        return str(resource["Fn::Sub"])
     if "Fn::Sub" in resource:
         logical_id, _, path = str(resource["Fn::Sub"]).removeprefix("${").partition(".Arn}")
         return logical_id + path
@@ -142,7 +179,9 @@ def test_a_function_may_do_just_what_it_does(template: Template, name: str) -> N
     """Each role allows its actions on its resources, named one by one."""
     role = properties(template, f"{name}Role")
     assert "ManagedPolicyArns" not in role
-    statements = [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+    statements = [
+        always(statement) for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]
+    ]
     assert all(statement["Effect"] == "Allow" for statement in statements)
     assert all(set(statement) == {"Effect", "Action", "Resource"} for statement in statements)
     grants = {
@@ -169,13 +208,16 @@ def test_functions_run_as_deployed(template: Template) -> None:
     common = template["Globals"]["Function"]
     assert common["Runtime"] == "python3.13"
     assert common["Timeout"] == 29
-    assert {name for name, function in functions(template).items() if "Timeout" in function} == {"ConsumeWorker"}
+    assert {name for name, function in functions(template).items() if "Timeout" in function} == {
+        "ConsumeWorker",
+        "PurchaseLook",
+    }
 
 
 def test_lists_have_sparse_indexes_of_keys_alone(template: Template) -> None:
     """An index is a hint: it holds nothing but keys, so that what is shown comes from the records."""
     indexes = properties(template, "CreditsTable")["GlobalSecondaryIndexes"]
-    assert [index["IndexName"] for index in indexes] == ["by_creation", "by_status"]
+    assert [index["IndexName"] for index in indexes] == ["by_creation", "by_status", "by_due"]
     assert all(index["Projection"] == {"ProjectionType": "KEYS_ONLY"} for index in indexes)
 
 
