@@ -52,6 +52,7 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) requirements/sam.in -o requirements/sam.txt
 	$(COMPILE) -c requirements/dev.txt layers/common/requirements.in -o layers/common/requirements.txt
+	$(COMPILE) -c requirements/dev.txt functions/purchase/requirements.in -o functions/purchase/requirements.txt
 
 .venv/done: requirements/dev.txt requirements/uv.txt dev/venv.sh
 	@dev/venv.sh .venv requirements/dev.txt

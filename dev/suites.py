@@ -9,6 +9,7 @@ from dev.places import ROOT
 SUITES = {
     "unit, functional, template": ["tests/unit", "tests/functional", "tests/template"],
     "concurrency": ["tests/concurrency"],
+    "payments": ["tests/payments"],
     "end to end": ["tests/e2e"],
 }
 

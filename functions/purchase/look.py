@@ -30,17 +30,29 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, int]:
         for due in ledger().store.list_due(shard, ledger().clock.now_ms(), PER_SHARD):
             if context.get_remaining_time_in_millis() < RESERVE_MS:
                 break
-            try:
-                look_after(ledger(), due)
+            if look_after(ledger(), due):
                 looked += 1
-            except (UnavailableError, Problem) as error:
+            else:
                 failed += 1
-                logger.warning("look failed", extra={"purchase_id": due.purchase_id, "error": type(error).__name__})
     logger.info("looks", extra={"looked": looked, "failed": failed})
     return {"looked": looked, "failed": failed}
 
 
-def look_after(ledger: Ledger, due: Due) -> None:
+def look_after(ledger: Ledger, due: Due) -> bool:
+    """Look after one purchase, and say whether that went well. If not, the next is not to suffer for it."""
+    try:
+        try:
+            _look_after(ledger, due)
+        except Exception as error:  # noqa: BLE001 - a provider may raise anything
+            logger.warning("look failed", extra={"purchase_id": due.purchase_id, "error": type(error).__name__})
+            ledger.execute(due.account_id, PlanLook(due.purchase_id))
+            return False
+    except (Problem, UnavailableError):
+        return False
+    return True
+
+
+def _look_after(ledger: Ledger, due: Due) -> None:
     """Ask the provider of one purchase, and do what it says; else note when to ask next."""
     purchase = read(ledger, due.account_id, due.purchase_id)
     if purchase is None or purchase.look_at is None or purchase.look_at > ledger.clock.now_ms():

@@ -7,7 +7,7 @@ from autocredits.adapters.production import open_ledger
 from autocredits.domain.errors import Problem
 from autocredits.edge import settings
 from autocredits.edge.problems import as_problem
-from autocredits.edge.telemetry import logger
+from autocredits.edge.telemetry import count, logger
 from autocredits.ledger import Ledger
 
 from functions.purchase.checkout import hear
@@ -47,6 +47,10 @@ def answer(provider: Provider | None, event: dict[str, Any]) -> int:
     except Problem as problem:
         if problem.status >= 500:  # noqa: PLR2004
             raise
-        # Signed, but not to be understood: it will not get better by being sent again.
-        return 401 if problem.code == "bad_signature" else 202
+        if problem.code == "bad_signature":
+            return 401
+        # Signed, but not to be understood: it will not get better by being sent again. A person has to look.
+        count("PaymentPutAside")
+        logger.warning("webhook put aside", extra={"provider": provider.name, "detail": problem.detail})
+        return 202
     return 200 if told is None else hear(ledger(), provider, told)

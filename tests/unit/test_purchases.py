@@ -357,6 +357,51 @@ def test_a_purchase_starts_only_while_the_standing_is_what_was_read() -> None:
     assert not store.read(shop.account_id, [("purchase", "p-k1"), ("key", "k1")])
 
 
+def test_the_payment_that_paid_is_the_one_that_can_be_refunded() -> None:
+    """A try that was declined before has another id, and its news changes nothing any more."""
+    shop = Shop()
+    shop.start()
+    shop.hear("declined", payment="a")
+    shop.hear("paid", payment="b")
+    assert [shop.hear("paid", payment="b"), shop.hear("declined", payment="a")] == ["nothing", "nothing"]
+    shop.hear("refunded", 3990, payment="b")
+    assert shop.balance() == Balance(FREE)
+
+
+def test_a_refund_of_a_disputed_payment_is_not_frozen_as_well() -> None:
+    """Refunding is how an inquiry is settled: what is gone is no longer held, so other credits stay free."""
+    shop = Shop()
+    shop.start()
+    shop.hear("paid")
+    shop.hear("dispute_created")
+    shop.hear("refunded", 1995)
+    assert shop.balance() == Balance(FREE + 5000, 5000)
+    shop.hear("refunded", 3990)
+    assert shop.balance() == Balance(FREE, 0)
+
+
+def test_a_lost_dispute_takes_its_share_alone() -> None:
+    """10.00 of 39.90 are 25.06 of 100 credits, beside what was refunded before."""
+    shop = Shop()
+    shop.start()
+    shop.hear("paid")
+    shop.hear("dispute_created", 1000)
+    assert shop.balance() == Balance(FREE + 10_000, 2506)
+    shop.hear("dispute_lost", 1000)
+    assert shop.balance() == Balance(FREE + 10_000 - 2506)
+
+
+def test_a_refused_review_stays_refused() -> None:
+    """Neither the same payment nor its refund brings it back."""
+    shop = Shop()
+    shop.start()
+    shop.hear("paid", 1)
+    shop.do(SettleReview(caller=PLATFORM, purchase_id="p-k1", credit=False, reason="no"))
+    assert shop.hear("paid", 1) == "nothing"
+    shop.hear("refunded", 1)
+    assert (shop.purchase().status, shop.balance()) == ("canceled", Balance(FREE))
+
+
 def test_a_coupon_is_counted_when_the_purchase_starts_and_given_back_when_it_fails() -> None:
     """A later success counts it again."""
     shop = Shop()

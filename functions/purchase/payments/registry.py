@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 from autocredits.adapters.production import open_secrets
 from autocredits.edge import settings
 from autocredits.edge.purchase_bodies import LOOPBACK
-from functions.purchase.payments.stripe import Stripe
 
 from functions.purchase.payments.port import Provider
 from functions.purchase.payments.sandbox import Sandbox
+from functions.purchase.payments.stripe import HOME_URL, Stripe
 
 
 def on_local_stack() -> bool:
@@ -21,7 +21,11 @@ def providers() -> dict[str, Provider]:
     found: dict[str, Provider] = {}
     if settings.stripe_secret_name():
         secret = open_secrets().read(settings.stripe_secret_name())
-        found["stripe"] = Stripe(api_key=secret.get("api_key") or "", signing_secrets=tuple(secret["signing"]))
+        found["stripe"] = Stripe(
+            api_key=secret.get("api_key") or "",
+            signing_secrets=tuple(secret["signing"]),
+            home_url=(*settings.return_origins(), HOME_URL)[0],
+        )
     if settings.sandbox_secret_name() and on_local_stack():
         secret = open_secrets().read(settings.sandbox_secret_name())
         found["sandbox"] = Sandbox(page_url=settings.sandbox_page_url(), secrets=tuple(secret["signing"]))

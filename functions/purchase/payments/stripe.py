@@ -24,10 +24,11 @@ from stripe.params.checkout import SessionCreateParams
 
 from .port import Checkout, Started, Told
 
+HOME_URL = "https://stripe.com"
 API_BASE = "https://api.stripe.com"
 TOLERANCE_S = 300
 CONNECT_S = 2.0
-READ_S = 6.0
+READ_S = 4.0
 RETRIES = 1
 
 DECLINED = "Payment declined: please try another payment method."
@@ -53,7 +54,7 @@ class Stripe:
 
     api_key: str = field(repr=False)
     signing_secrets: Sequence[str] = field(repr=False)
-    home_url: str = "https://stripe.com"
+    home_url: str = HOME_URL
     api_base: str = API_BASE
     read_s: float = READ_S
     name: str = "stripe"
@@ -104,7 +105,9 @@ class Stripe:
         event = _parse(raw)
         read = _READERS.get(str(event.get("type")))
         told = read(_map(_map(event, "data"), "object")) if read else None
-        if told is None or told.news.what != "declined" or not self.api_key or told.news.payment_id is None:
+        if told is None or told.news.what != "declined" or told.news.support_code is not None:
+            return told
+        if not self.api_key or told.news.payment_id is None:
             return told
         intent = self._intent(told.news.payment_id)
         return Told(told.account_id, _declined(told.news.purchase_id, told.news.payment_id, intent))
@@ -235,6 +238,14 @@ def _told_of_declined(session: dict[str, Any]) -> Told:
     return Told(account_id, _declined(purchase_id, _id(session.get("payment_intent"))))
 
 
+def _told_of_failed_card(intent: dict[str, Any]) -> Told | None:
+    """A card that was declined: the session stays open, so that the buyer can try another payment method."""
+    owner = _owner(_maybe_map(intent, "metadata"))
+    if owner is None:
+        return None
+    return Told(owner[0], _declined(owner[1], _id(intent), intent))
+
+
 def _told_of_expired(session: dict[str, Any]) -> Told:
     account_id, purchase_id = _session_owner(session)
     payment_id = _id(session.get("payment_intent"))
@@ -278,6 +289,7 @@ def _dispute(dispute: dict[str, Any], what: What) -> Told:
         payment_id=_id(dispute.get("payment_intent")),
         amount=_cents(dispute, "amount"),
         currency=_currency(dispute),
+        dispute_id=_id(dispute),
     )
     return Told(None, news)
 
@@ -288,6 +300,7 @@ _READERS: Mapping[str, Callable[[dict[str, Any]], Told | None]] = MappingProxyTy
         "checkout.session.async_payment_succeeded": _told_of_paid,
         "checkout.session.async_payment_failed": _told_of_declined,
         "checkout.session.expired": _told_of_expired,
+        "payment_intent.payment_failed": _told_of_failed_card,
         "charge.refunded": _told_of_refund,
         "charge.dispute.created": _told_of_dispute,
         "charge.dispute.closed": _told_of_dispute_end,

@@ -169,14 +169,15 @@ class Draft:
         )
 
     def remember(self, idempotency: IdempotencyKey, first: int) -> None:
-        """Record that the key's request wrote all entries of the draft from `first` on."""
+        """Record that the key's request wrote all entries of the draft from `first` on, if there are any."""
+        count = len(self.entries) - first
         self._put_key(
             KeyRecord(
                 key=idempotency.key,
                 fingerprint=idempotency.fingerprint,
-                version=self.version(),
-                first=first,
-                count=len(self.entries) - first,
+                version=self.version() if count else self.version() - 1,
+                first=first if count else 0,
+                count=count,
             )
         )
 

@@ -21,13 +21,17 @@ daily for 30 days."""
 PAYABLE = ("pending", "declined", "canceled", "expired")
 """The statuses in which a payment that succeeds is still credited."""
 
+CREDITED = ("credited", "disputed", "refunded", "charged_back")
+"""The statuses of a purchase whose credits were granted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
     """A purchase. `credits` and `bonus_credits` are hundredths of `unit`, `price` and `refunded` US cents.
 
-    `price` is what is to be paid, after the coupon. `checkout` tells that the provider knows of it. `clawed_back` are
-    the credits that refunds and disputes took, `frozen` those held while a dispute is open. `dispute` is how the
+    `price` is what is to be paid, after the coupon. `checkout` tells that the provider knows of it, `refused` that a
+    person has decided against it. `refunded` and `lost` are the US cents that refunds and lost disputes took back,
+    `clawed_back` the credits that went with them, `frozen` those held while a dispute is open. `dispute` is how the
     latest one stands, so that its end and its beginning may come in either order. `look_at` is when the provider is
     asked next, while nothing was heard of the payment.
     """
@@ -50,10 +54,13 @@ class Purchase:
     status: str
     payment_id: str | None = None
     review_reason: str | None = None
+    refused: bool = False
     refunded: int = 0
+    lost: int = 0
     clawed_back: int = 0
     frozen: int = 0
     dispute: Literal["open", "won", "lost"] | None = None
+    dispute_id: str | None = None
     look_at: int | None = None
     versions: tuple[int, ...] = ()
     created_at: int
@@ -78,9 +85,17 @@ class Purchase:
         """All that the payment pays for, in hundredths of `unit`."""
         return self.credits + self.bonus_credits
 
-    def owed_back(self, refunded: int) -> int:
-        """What a refund of `refunded` US cents in all takes back in all: the granted share, rounded half up."""
-        return divide_half_up(self.granted() * min(refunded, self.price), self.price) if self.price else 0
+    def may_be_paid(self) -> bool:
+        """Whether a payment that succeeds now is credited."""
+        return self.status in PAYABLE and not self.refused
+
+    def was_credited(self) -> bool:
+        """Whether its credits were granted, whatever has become of them."""
+        return self.status in CREDITED
+
+    def owed_back(self, cents: int) -> int:
+        """What `cents` that were taken back in all take of the grant in all: its share, rounded half up."""
+        return divide_half_up(self.granted() * min(cents, self.price), self.price) if self.price else 0
 
     def to_map(self) -> dict[str, Any]:
         """The stored form: what is absent, false or zero is left out."""

@@ -15,7 +15,7 @@ from .decide import Done, Draft, IdempotencyKey, NotYet
 from .errors import Problem
 from .journal import Entry
 from .money import MAX_BALANCE
-from .payments import PAYABLE, Payment, Purchase, payment_key
+from .payments import Payment, Purchase, payment_key
 from .records import RecordKey
 
 
@@ -234,6 +234,7 @@ class PaymentNews:
     amount: int = 0
     currency: str = "USD"
     reason: str | None = None
+    dispute_id: str | None = None
     support_code: str | None = None
 
 
@@ -262,8 +263,7 @@ class Fulfil:
         purchase = read_purchase(draft, self.news.purchase_id)
         if not purchase.checkout and self.news.what != "expired":
             raise NotYet  # its start is still under way
-        refunds_other_money = self.news.what != "paid" and self.news.currency != "USD"
-        if refunds_other_money or not self.belongs(draft, purchase):
+        if not self.belongs(draft, purchase):
             return Done(did="put_aside")
         first = len(draft.entries)
         before = purchase
@@ -277,10 +277,17 @@ class Fulfil:
         return Done(did=did, first=first, count=len(draft.entries) - first)
 
     def belongs(self, draft: Draft, purchase: Purchase) -> bool:
-        """Whether the payment is this purchase's; a payment that was never seen is, from now on."""
+        """Whether the news fits the purchase: its payment was never seen with another one, and its money is dollars.
+
+        Of a purchase that was credited, only the payment that paid for it can be refunded or disputed, and a second
+        payment is a person's matter.
+        """
+        if self.news.what == "refunded" and self.news.currency != "USD":
+            return False
         if self.news.payment_id is None:
             return True
-        if purchase.payment_id not in (None, self.news.payment_id) and purchase.status not in PAYABLE:
+        other = purchase.was_credited() and self.news.payment_id != purchase.payment_id
+        if other and self.news.what not in ("declined", "canceled", "expired"):
             return False
         key = payment_key(self.news.provider, self.news.payment_id)
         known = draft.get(key, Payment)
@@ -321,13 +328,14 @@ def _explain(draft: Draft, purchase: Purchase, news: PaymentNews, kind: str, *, 
 
 def _paid(draft: Draft, purchase: Purchase, news: PaymentNews) -> Purchase:
     """Credit the purchase, whatever it was before; or put it in review where the payment is not what was asked."""
-    if purchase.status not in PAYABLE:
+    if not purchase.may_be_paid():
         return purchase
     if (news.amount, news.currency) != (purchase.price, "USD"):
-        return replace(purchase, status="review", review_reason="wrong amount or currency")
+        return replace(purchase, status="review", review_reason="wrong amount or currency", payment_id=news.payment_id)
     if draft.state.balance(purchase.unit).posted + purchase.granted() > MAX_BALANCE:
-        return replace(purchase, status="review", review_reason="the balance would pass its limit")
-    return grant(draft, purchase, f"payments:{news.provider}")
+        reason = "the balance would pass its limit"
+        return replace(purchase, status="review", review_reason=reason, payment_id=news.payment_id)
+    return replace(grant(draft, purchase, f"payments:{news.provider}"), payment_id=news.payment_id)
 
 
 def _failed(draft: Draft, purchase: Purchase, news: PaymentNews) -> Purchase:
@@ -341,52 +349,65 @@ def _failed(draft: Draft, purchase: Purchase, news: PaymentNews) -> Purchase:
 
 def _refunded(draft: Draft, purchase: Purchase, news: PaymentNews) -> Purchase:
     """Take back the refunded share. A sum that is smaller than one told before comes late and changes nothing."""
-    if purchase.status in PAYABLE:
+    if purchase.may_be_paid():
         raise NotYet
     if news.amount <= purchase.refunded:
         return purchase
-    if purchase.status != "review":
-        purchase = _claw_back(draft, purchase, news, purchase.owed_back(news.amount))
     whole = news.amount >= purchase.price and purchase.status in ("credited", "review")
-    return replace(purchase, refunded=news.amount, status="refunded" if whole else purchase.status)
+    refunded = replace(purchase, refunded=news.amount, status="refunded" if whole else purchase.status)
+    return _claw_back(draft, refunded, news) if purchase.was_credited() else refunded
 
 
-def _claw_back(draft: Draft, purchase: Purchase, news: PaymentNews, in_all: int) -> Purchase:
-    """Take back credits until `in_all` are gone; below zero if it must be."""
-    amount = in_all - purchase.clawed_back
-    if amount <= 0:
+def _claw_back(draft: Draft, purchase: Purchase, news: PaymentNews) -> Purchase:
+    """Take back what is owed for all that was refunded or lost; below zero if it must be.
+
+    What a dispute has frozen of it is no longer frozen, but gone.
+    """
+    owed = purchase.owed_back(purchase.refunded + purchase.lost)
+    if owed <= purchase.clawed_back:
         return purchase
-    _explain(draft, purchase, news, "clawed_back", posted=-amount)
-    return replace(purchase, clawed_back=in_all)
+    purchase = _freeze(draft, purchase, news, min(purchase.frozen, purchase.granted() - owed))
+    _explain(draft, purchase, news, "clawed_back", posted=purchase.clawed_back - owed)
+    return replace(purchase, clawed_back=owed)
+
+
+def _freeze(draft: Draft, purchase: Purchase, news: PaymentNews, amount: int) -> Purchase:
+    """Have just `amount` credits of the purchase frozen."""
+    if amount > purchase.frozen:
+        _explain(draft, purchase, news, "held", held=amount - purchase.frozen)
+    elif amount < purchase.frozen:
+        _explain(draft, purchase, news, "released", held=amount - purchase.frozen)
+    return replace(purchase, frozen=amount)
 
 
 def _dispute_created(draft: Draft, purchase: Purchase, news: PaymentNews) -> Purchase:
-    """Freeze what is still available of the purchase. A dispute that has ended already stays ended."""
-    if purchase.status in PAYABLE:
+    """Freeze what is still available of the disputed share. A dispute that has ended already stays ended."""
+    if purchase.may_be_paid():
         raise NotYet
-    if purchase.dispute is not None or purchase.status == "review":
+    if not purchase.was_credited() or purchase.dispute == "open" or _has_ended(purchase, news):
         return purchase
+    at_stake = purchase.owed_back(purchase.refunded + purchase.lost + news.amount) - purchase.clawed_back
     available = draft.state.balance(purchase.unit).available()
-    frozen = max(0, min(purchase.granted() - purchase.clawed_back, available))
-    if frozen:
-        _explain(draft, purchase, news, "held", held=frozen)
-    return replace(purchase, status="disputed", dispute="open", frozen=frozen)
+    purchase = _freeze(draft, purchase, news, max(0, min(at_stake, available)))
+    return replace(purchase, status="disputed", dispute="open", dispute_id=news.dispute_id)
+
+
+def _has_ended(purchase: Purchase, news: PaymentNews) -> bool:
+    return purchase.dispute in ("won", "lost") and purchase.dispute_id == news.dispute_id
 
 
 def _dispute_ended(draft: Draft, purchase: Purchase, news: PaymentNews) -> Purchase:
-    """Give the frozen credits back, and take all that is left of the purchase if the dispute was lost."""
-    if purchase.status in PAYABLE:
+    """Give the frozen credits back, and take the disputed share if the dispute was lost."""
+    if purchase.may_be_paid():
         raise NotYet
-    lost = news.what == "dispute_lost"
-    if purchase.dispute in ("won", "lost") or purchase.status == "review":
+    if not purchase.was_credited() or _has_ended(purchase, news):
         return purchase
-    if purchase.frozen:
-        _explain(draft, purchase, news, "released", held=-purchase.frozen)
-    status = "refunded" if purchase.refunded and purchase.refunded >= purchase.price else "credited"
-    purchase = replace(purchase, frozen=0, dispute="lost" if lost else "won", status=status)
-    if not lost:
-        return purchase
-    return replace(_claw_back(draft, purchase, news, purchase.granted()), status="charged_back")
+    purchase = _freeze(draft, purchase, news, 0)
+    if news.what == "dispute_won":
+        status = "refunded" if purchase.refunded and purchase.refunded >= purchase.price else "credited"
+        return replace(purchase, dispute="won", dispute_id=news.dispute_id, status=status)
+    lost = replace(purchase, dispute="lost", dispute_id=news.dispute_id, lost=purchase.lost + news.amount)
+    return replace(_claw_back(draft, lost, news), status="charged_back")
 
 
 _HANDLERS: Mapping[What, Callable[[Draft, Purchase, PaymentNews], Purchase]] = MappingProxyType(
@@ -434,7 +455,7 @@ class SettleReview:
             check_limit(draft.state, purchase.unit, purchase.granted())
             purchase = grant(draft, purchase, self.caller.actor, reason=self.reason)
         else:
-            purchase = replace(purchase, status="canceled", review_reason=self.reason)
+            purchase = replace(purchase, status="canceled", review_reason=self.reason, refused=True)
             if purchase.coupon is not None and purchase.coupon_counted:
                 count_coupon(draft, purchase.coupon, -1)
                 purchase = replace(purchase, coupon_counted=False)

@@ -1,0 +1,426 @@
+"""Webhooks of Stripe: which are believed, and what each comes to."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from autocredits.domain.errors import Problem
+from autocredits.domain.purchases import PaymentNews
+from autocredits.ledger import UnavailableError
+
+from functions.purchase.payments.port import Told
+from functions.purchase.payments.stripe import DECLINED, Stripe
+from tests.payments.shop import FREE, NEW_SECRET, OLD_SECRET, PRICE, Shop, sign
+from tests.payments.stripe_double import StripeDouble, event
+
+SESSION: dict[str, Any] = {
+    "id": "cs_1",
+    "object": "checkout.session",
+    "mode": "payment",
+    "status": "complete",
+    "payment_status": "paid",
+    "payment_intent": "pi_1",
+    "amount_total": PRICE,
+    "currency": "usd",
+    "client_reference_id": "pur_1",
+    "metadata": {"account_id": "acme", "purchase_id": "pur_1"},
+}
+CHARGE: dict[str, Any] = {
+    "id": "ch_1",
+    "object": "charge",
+    "amount": PRICE,
+    "amount_refunded": 1000,
+    "currency": "usd",
+    "payment_intent": "pi_1",
+    "metadata": {"account_id": "acme", "purchase_id": "pur_1"},
+}
+DISPUTE: dict[str, Any] = {
+    "id": "du_1",
+    "object": "dispute",
+    "amount": PRICE,
+    "currency": "usd",
+    "charge": "ch_1",
+    "payment_intent": "pi_1",
+    "status": "needs_response",
+}
+PAID = PaymentNews(provider="stripe", what="paid", purchase_id="pur_1", payment_id="pi_1", amount=PRICE, currency="USD")
+NOBODYS_PAID = PaymentNews(
+    provider="stripe", what="paid", purchase_id="", payment_id="pi_1", amount=PRICE, currency="USD"
+)
+
+LISTENER = Stripe(api_key="", signing_secrets=(NEW_SECRET, OLD_SECRET))
+
+
+def read(kind: str, about: dict[str, Any]) -> Told | None:
+    """What a listener without a key makes of a signed event."""
+    return read_raw(json.dumps(event(kind, about)).encode())
+
+
+def read_raw(raw: bytes) -> Told | None:
+    """What it makes of a signed body."""
+    return LISTENER.read_webhook(raw, {"stripe-signature": sign(raw)})
+
+
+# Which are believed.
+
+
+@pytest.mark.parametrize("secret", [NEW_SECRET, OLD_SECRET])
+@pytest.mark.parametrize("age_s", [0, 290])
+def test_good_signatures(shop: Shop, secret: str, age_s: int) -> None:
+    """A webhook is believed by either of two secrets, for five minutes."""
+    raw = json.dumps(shop.double.pay(shop.start())).encode()
+    assert shop.hear_raw(raw, sign(raw, secret=secret, at_s=time.time() - age_s)) == 200
+    assert shop.balance().posted == FREE + 10_000
+
+
+def test_several_signatures(shop: Shop) -> None:
+    """One good signature among several is enough: Stripe sends two while a secret is rotated."""
+    raw = json.dumps(shop.double.pay(shop.start())).encode()
+    signed = sign(raw, secret=OLD_SECRET)
+    assert shop.hear_raw(raw, f"{signed},v1={'0' * 64},v0={'1' * 64}") == 200
+    assert shop.balance().posted == FREE + 10_000
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda raw: sign(raw, secret="whsec_stranger"),
+        lambda raw: sign(raw, at_s=time.time() - 302),
+        lambda raw: sign(raw + b" "),
+        lambda raw: sign(raw).replace("v1=", "v0="),
+        lambda raw: sign(raw).replace("t=", "t=1"),
+        lambda raw: sign(raw).split(",")[1],
+        lambda raw: sign(raw).split(",")[0],
+        lambda raw: sign(raw)[:-1],
+        lambda _raw: "",
+        lambda _raw: "t=,v1=",
+        lambda _raw: f"t={'9' * 5000},v1=00",
+        lambda _raw: "t=1,v1=é",
+        lambda raw: sign(raw, secret=""),
+        lambda _raw: None,
+    ],
+    ids=[
+        "another secret",
+        "stale",
+        "another body",
+        "another scheme",
+        "another time",
+        "no time",
+        "no signature",
+        "cut",
+        "empty",
+        "empty parts",
+        "a long time",
+        "not ASCII",
+        "no secret",
+        "no header",
+    ],
+)
+def test_forged_signatures(shop: Shop, forge: Any) -> None:
+    """A webhook that is not signed by one of the secrets, just now, over just this body, moves nothing."""
+    raw = json.dumps(shop.double.pay(shop.start())).encode()
+    assert shop.hear_raw(raw, forge(raw)) == 401
+    assert (shop.purchase().status, shop.balance().posted) == ("pending", FREE)
+
+
+@pytest.mark.parametrize("secrets", [(), ("",), (" ",)])
+def test_no_secret(secrets: tuple[str, ...]) -> None:
+    """A secret that is empty signs nothing."""
+    raw = b"{}"
+    with pytest.raises(Problem) as caught:
+        Stripe(api_key="", signing_secrets=secrets).read_webhook(raw, {"stripe-signature": sign(raw, secret="")})
+    assert caught.value.code == "bad_signature"
+
+
+@pytest.mark.parametrize("raw", [b"\xff{}", b"{", b"", b"[" * 100_000])
+def test_signature_comes_first(raw: bytes) -> None:
+    """What is not signed is not parsed: it is refused for its signature, whatever it holds."""
+    with pytest.raises(Problem) as caught:
+        LISTENER.read_webhook(raw, {"stripe-signature": "t=1,v1=00"})
+    assert caught.value.code == "bad_signature"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"{", "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
+        (b"[]", "invalid_field"),
+        (b'{"type": "charge.refunded"}', "invalid_field"),
+        (b'{"type": "charge.refunded", "data": {"object": []}}', "invalid_field"),
+    ],
+)
+def test_signed_nonsense(raw: bytes, code: str) -> None:
+    """What is signed and yet no event is told as that."""
+    with pytest.raises(Problem) as caught:
+        read_raw(raw)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("kind", "about"),
+    [
+        ("checkout.session.completed", SESSION | {"amount_total": "3990"}),
+        ("checkout.session.completed", SESSION | {"amount_total": True}),
+        ("checkout.session.completed", SESSION | {"amount_total": 39.9}),
+        ("checkout.session.completed", SESSION | {"amount_total": None}),
+        ("checkout.session.completed", SESSION | {"currency": None}),
+        ("charge.refunded", CHARGE | {"amount_refunded": -1}),
+    ],
+)
+def test_amounts_that_are_none(kind: str, about: dict[str, Any]) -> None:
+    """An amount that is no whole number of cents, or of no currency, is not guessed."""
+    with pytest.raises(Problem) as caught:
+        read(kind, about)
+    assert caught.value.code == "invalid_field"
+
+
+def test_names_of_buyers() -> None:
+    """A buyer's name may hold what our own bodies may not: U+FFFD, and whatever else UTF-8 can."""
+    about = SESSION | {"customer_details": {"name": "J\ufffdrg 🛒"}}
+    raw = json.dumps(event("checkout.session.completed", about), ensure_ascii=False).encode()
+    assert read_raw(raw) == Told("acme", PAID)
+
+
+# What each comes to.
+
+
+@pytest.mark.parametrize("kind", ["checkout.session.completed", "checkout.session.async_payment_succeeded"])
+def test_paid(kind: str) -> None:
+    """A session that is paid tells account, purchase, payment, and what was paid."""
+    assert read(kind, SESSION) == Told("acme", PAID)
+
+
+@pytest.mark.parametrize("status", ["unpaid", "no_payment_required", None])
+def test_complete_but_not_paid(status: str | None) -> None:
+    """A session that is complete while the money is on its way is no news yet."""
+    assert read("checkout.session.completed", SESSION | {"payment_status": status}) is None
+
+
+def test_expanded_payment() -> None:
+    """A payment that is given whole is named by its id."""
+    assert read("checkout.session.completed", SESSION | {"payment_intent": {"id": "pi_1"}}) == Told("acme", PAID)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_reference_id": None},
+        {"client_reference_id": None, "metadata": {"account_id": "acme", "purchase_id": "pur_1"}},
+        {"metadata": {"account_id": "acme"}},
+    ],
+)
+def test_named_in_either_place(changes: dict[str, Any]) -> None:
+    """The purchase may be named by the reference or by the metadata."""
+    assert read("checkout.session.completed", SESSION | changes) == Told("acme", PAID)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_reference_id": None, "metadata": {}},
+        {"client_reference_id": "order-7", "metadata": {}},
+        {"client_reference_id": None, "metadata": None},
+        {"client_reference_id": None, "metadata": {"account_id": "acme"}},
+        {"metadata": {"purchase_id": "pur_1"}},
+        {"metadata": {"account_id": ""}},
+        {"metadata": {"account_id": 7}},
+    ],
+)
+def test_nobodys_session(changes: dict[str, Any]) -> None:
+    """A session that does not name both account and purchase names nobody: the payment has to tell."""
+    assert read("checkout.session.completed", SESSION | changes) == Told(None, NOBODYS_PAID)
+
+
+def test_currency() -> None:
+    """Currencies are told in capitals."""
+    told = read("checkout.session.completed", SESSION | {"currency": "eur"})
+    assert told is not None
+    assert told.news.currency == "EUR"
+
+
+def test_expired() -> None:
+    """A session that expired tells that nobody will pay."""
+    about = SESSION | {"status": "expired", "payment_status": "unpaid", "payment_intent": None}
+    expected = PaymentNews(provider="stripe", what="expired", purchase_id="pur_1")
+    assert read("checkout.session.expired", about) == Told("acme", expected)
+
+
+def test_declined_without_a_key() -> None:
+    """A payment that failed is told to the merchant in our words; without a key there is no code to tell."""
+    expected = PaymentNews(provider="stripe", what="declined", purchase_id="pur_1", payment_id="pi_1", reason=DECLINED)
+    about = SESSION | {"payment_status": "unpaid"}
+    assert read("checkout.session.async_payment_failed", about) == Told("acme", expected)
+
+
+def test_declined_with_a_key(shop: Shop) -> None:
+    """With a key the bank's code is fetched for those who support the merchant."""
+    session_id = shop.start()
+    shop.double.pay(session_id, later=True)
+    raw = json.dumps(shop.double.fail(session_id, "insufficient_funds")).encode()
+    told = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    assert told is not None
+    assert (told.account_id, told.news.purchase_id) == ("acme", shop.purchase().purchase_id)
+    assert (told.news.what, told.news.reason, told.news.support_code) == ("declined", DECLINED, "insufficient_funds")
+    assert DECLINED == "Payment declined: please try another payment method."
+
+
+def test_a_declined_card() -> None:
+    """A card is declined while the session stays open; the bank's code comes along, so nobody has to be asked."""
+    about = {
+        "id": "pi_1",
+        "metadata": {"account_id": "acme", "purchase_id": "pur_1"},
+        "last_payment_error": {"code": "card_declined", "decline_code": "insufficient_funds"},
+    }
+    told = read("payment_intent.payment_failed", about)
+    assert told is not None
+    assert (told.account_id, told.news.what, told.news.purchase_id) == ("acme", "declined", "pur_1")
+    assert (told.news.payment_id, told.news.support_code) == ("pi_1", "insufficient_funds")
+    assert read("payment_intent.payment_failed", about | {"metadata": {}}) is None
+
+
+def test_declined_while_stripe_is_away(shop: Shop) -> None:
+    """Where the code cannot be fetched now, the webhook is to come again; then it is told whole."""
+    session_id = shop.start()
+    shop.double.pay(session_id, later=True)
+    failed = shop.double.fail(session_id, "insufficient_funds")
+    shop.double.faults.extend(["500 before"] * 2)
+    assert (shop.hear(failed), shop.purchase().status) == (503, "pending")
+    assert (shop.hear(failed), shop.purchase().status) == (200, "declined")
+
+
+def test_refunded() -> None:
+    """A refund tells how much went back so far, in all."""
+    expected = PaymentNews(
+        provider="stripe", what="refunded", purchase_id="pur_1", payment_id="pi_1", amount=1000, currency="USD"
+    )
+    assert read("charge.refunded", CHARGE) == Told("acme", expected)
+
+
+def test_refund_of_a_nameless_charge() -> None:
+    """A charge without our metadata is known by its payment alone."""
+    told = read("charge.refunded", CHARGE | {"metadata": {}})
+    assert told is not None
+    assert (told.account_id, told.news.purchase_id, told.news.payment_id) == (None, "", "pi_1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "what"),
+    [
+        ("charge.dispute.created", "needs_response", "dispute_created"),
+        ("charge.dispute.created", "warning_needs_response", "dispute_created"),
+        ("charge.dispute.closed", "won", "dispute_won"),
+        ("charge.dispute.closed", "warning_closed", "dispute_won"),
+        ("charge.dispute.closed", "lost", "dispute_lost"),
+    ],
+)
+def test_disputes(kind: str, status: str, what: str) -> None:
+    """A dispute is known by its payment; an inquiry that is closed has cost nothing, so it is won."""
+    told = read(kind, DISPUTE | {"status": status})
+    assert told is not None
+    assert (told.account_id, told.news.purchase_id, told.news.payment_id) == (None, "", "pi_1")
+    assert (told.news.what, told.news.amount, told.news.currency) == (what, PRICE, "USD")
+
+
+def test_unknown_end_of_a_dispute() -> None:
+    """An end of a dispute that is not known is nobody's win: it is put aside."""
+    with pytest.raises(Problem) as caught:
+        read("charge.dispute.closed", DISPUTE | {"status": "prevented"})
+    assert caught.value.code == "invalid_field"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["charge.succeeded", "charge.dispute.updated", "payment_intent.succeeded", "invoice.paid", "v2.core.event", ""],
+)
+def test_of_no_interest(kind: str) -> None:
+    """All other events are of no interest, whatever they are about."""
+    assert read(kind, SESSION) is None
+
+
+# Looking at Stripe.
+
+
+def test_find_purchase(shop: Shop) -> None:
+    """A payment tells whose it is."""
+    shop.double.pay(shop.start())
+    assert shop.provider.find_purchase("pi_1") == ("acme", shop.purchase().purchase_id)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"account_id": "acme"}, {"order": "7"}])
+def test_find_foreign_payment(shop: Shop, metadata: dict[str, str]) -> None:
+    """A payment without our metadata is not ours."""
+    shop.double.pay(shop.start())
+    shop.double.intents["pi_1"]["metadata"] = metadata
+    assert shop.provider.find_purchase("pi_1") is None
+
+
+def test_find_unknown_payment(provider: Stripe) -> None:
+    """A payment that Stripe does not have is not ours."""
+    assert provider.find_purchase("pi_unknown") is None
+
+
+def test_find_without_a_key() -> None:
+    """Without a key nobody can be asked whose a payment is."""
+    with pytest.raises(UnavailableError):
+        LISTENER.find_purchase("pi_1")
+
+
+@pytest.mark.parametrize("fault", ["500 before", "reset before", "silent after"])
+def test_find_while_stripe_is_away(double: StripeDouble, provider: Stripe, fault: Any) -> None:
+    """Where Stripe does not answer, that is told."""
+    double.faults.extend([fault] * 2)
+    with pytest.raises(UnavailableError):
+        provider.find_purchase("pi_1")
+
+
+def test_look_at_an_open_session(shop: Shop) -> None:
+    """A session that is open is no news."""
+    shop.start()
+    assert shop.provider.look("acme", shop.purchase()) is None
+
+
+def test_look_at_a_paid_session(shop: Shop) -> None:
+    """A session that is paid is the same news as its webhook."""
+    paid = shop.double.pay(shop.start())
+    raw = json.dumps(paid).encode()
+    told = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    assert told is not None
+    assert shop.provider.look("acme", shop.purchase()) == told.news
+
+
+def test_look_at_an_expired_session(shop: Shop) -> None:
+    """A session that expired is the same news as its webhook."""
+    shop.double.expire(shop.start())
+    news = shop.provider.look("acme", shop.purchase())
+    assert news == PaymentNews(provider="stripe", what="expired", purchase_id=shop.purchase().purchase_id)
+
+
+def test_look_at_money_on_its_way(shop: Shop) -> None:
+    """A session that is complete and not paid is no news while the money is on its way."""
+    shop.double.pay(shop.start(), later=True)
+    assert shop.provider.look("acme", shop.purchase()) is None
+
+
+def test_look_at_money_that_did_not_come(shop: Shop) -> None:
+    """A session that is complete, and whose payment has failed, is declined, with the bank's code."""
+    session_id = shop.start()
+    shop.double.pay(session_id, later=True)
+    shop.double.fail(session_id, "do_not_honor")
+    news = shop.provider.look("acme", shop.purchase())
+    assert news is not None
+    assert (news.what, news.payment_id, news.reason, news.support_code) == (
+        "declined",
+        "pi_1",
+        DECLINED,
+        "do_not_honor",
+    )
+
+
+def test_look_while_stripe_is_away(shop: Shop) -> None:
+    """Where Stripe does not answer, that is told, and is no news."""
+    shop.start()
+    shop.double.faults.extend(["reset before"] * 2)
+    with pytest.raises(UnavailableError):
+        shop.provider.look("acme", shop.purchase())
