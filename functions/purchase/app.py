@@ -15,7 +15,6 @@ from autocredits.edge import http, lists, settings, views
 from autocredits.edge.bodies import parse_body
 from autocredits.edge.purchase_bodies import CouponBody, CouponCheck, ReviewBody, check_return_url, parse_purchase
 from autocredits.ledger import ConflictError, Ledger
-
 from functions.purchase.checkout import purchase_id_of, read, start
 from functions.purchase.payments.registry import on_local_stack, provider_for
 

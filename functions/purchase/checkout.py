@@ -8,7 +8,6 @@ from autocredits.domain.payments import Payment, Purchase, payment_key
 from autocredits.domain.purchases import Fulfil, PaymentNews, RecordCheckout, StartPurchase
 from autocredits.edge.telemetry import count, logger
 from autocredits.ledger import Accepted, Ledger
-
 from functions.purchase.payments.port import Checkout, Provider, Told
 
 

@@ -10,7 +10,6 @@ from autocredits.domain.purchases import Fulfil, PaymentNews, PlanLook
 from autocredits.edge import settings
 from autocredits.edge.telemetry import logger
 from autocredits.ledger import DUE_SHARDS, Due, Ledger, UnavailableError
-
 from functions.purchase.checkout import read
 from functions.purchase.payments.registry import providers
 

@@ -9,7 +9,6 @@ from autocredits.edge import settings
 from autocredits.edge.problems import as_problem
 from autocredits.edge.telemetry import count, logger
 from autocredits.ledger import Ledger
-
 from functions.purchase.checkout import hear
 from functions.purchase.payments.port import Provider
 from functions.purchase.payments.registry import providers

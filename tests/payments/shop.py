@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 import stripe
+
 from autocredits.adapters.memory import ManualClock, MemoryStore
 from autocredits.adapters.production import open_catalog
 from autocredits.domain.access import Caller
@@ -16,7 +17,6 @@ from autocredits.domain.purchases import Order, StartPurchase
 from autocredits.domain.state import Balance
 from autocredits.edge.problems import as_problem
 from autocredits.ledger import Ledger
-
 from functions.purchase import checkout, webhooks
 from functions.purchase.payments.stripe import Stripe
 from tests.payments.stripe_double import Object, StripeDouble

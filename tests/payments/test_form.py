@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from autocredits.domain.payments import Purchase
 
+from autocredits.domain.payments import Purchase
 from dev import stripe_mock
 from functions.purchase.payments.port import Checkout
 from functions.purchase.payments.stripe import Stripe

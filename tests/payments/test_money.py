@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 
 import pytest
+
 from autocredits.domain.purchases import RecordCheckout
 from autocredits.domain.state import Balance
 from autocredits.ledger import Due
-
 from functions.purchase import look
 from functions.purchase.payments.port import Checkout
 from tests.payments.shop import BOUGHT, FREE, PRICE, Shop

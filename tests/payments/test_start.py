@@ -1,9 +1,9 @@
 """Starting a payment at Stripe: one session for one purchase, whatever the network does."""
 
 import pytest
+
 from autocredits.domain.errors import Problem
 from autocredits.ledger import UnavailableError
-
 from functions.purchase.payments.port import Checkout
 from functions.purchase.payments.stripe import Stripe
 from tests.payments.shop import FREE, PRICE, Shop

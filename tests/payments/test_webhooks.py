@@ -5,10 +5,10 @@ import time
 from typing import Any
 
 import pytest
+
 from autocredits.domain.errors import Problem
 from autocredits.domain.purchases import PaymentNews
 from autocredits.ledger import UnavailableError
-
 from functions.purchase.payments.port import Told
 from functions.purchase.payments.stripe import DECLINED, Stripe
 from tests.payments.shop import FREE, NEW_SECRET, OLD_SECRET, PRICE, Shop, sign

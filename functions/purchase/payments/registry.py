@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 from autocredits.adapters.production import open_secrets
 from autocredits.edge import settings
 from autocredits.edge.purchase_bodies import LOOPBACK
-
 from functions.purchase.payments.port import Provider
 from functions.purchase.payments.sandbox import Sandbox
 from functions.purchase.payments.stripe import HOME_URL, Stripe

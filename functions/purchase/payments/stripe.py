@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import stripe
+from stripe.params.checkout import SessionCreateParams
+
 from autocredits.domain.errors import Problem
 from autocredits.domain.payments import Purchase
 from autocredits.domain.purchases import PaymentNews, What
 from autocredits.edge.telemetry import logger
 from autocredits.ledger import UnavailableError
-from stripe.params.checkout import SessionCreateParams
 
 from .port import Checkout, Started, Told
 
