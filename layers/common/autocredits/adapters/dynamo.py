@@ -10,6 +10,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from autocredits.domain.decide import RecordWrite
+from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.payments import Purchase
 from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, Records, record_from_map
@@ -270,8 +271,10 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _page(account_id: str, item: Mapping[str, Any]) -> Page:
     stored = _plain(item)
-    stored_hash = stored.pop("hash").hex()
-    return page_from_map(account_id, {**stored, "prev": stored["prev"].hex()}, stored_hash)
+    prev, stored_hash = stored.get("prev"), stored.pop("hash", None)
+    if not isinstance(prev, bytes) or not isinstance(stored_hash, bytes):
+        raise BrokenInvariantError(f"a page of {account_id} without its hashes")
+    return page_from_map(account_id, {**stored, "prev": prev.hex()}, stored_hash.hex())
 
 
 @contextmanager

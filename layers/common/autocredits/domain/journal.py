@@ -99,6 +99,9 @@ class Page:
         return entry_id(self.version, index)
 
 
+_PAGE_FIELDS = frozenset({"version", "at", "entries", "state", "prev"})
+
+
 def _minus(state: State, entry: Entry) -> Balance:
     after = state.balance(entry.unit or "")
     return Balance(after.posted - entry.posted, after.held - entry.held)
@@ -126,6 +129,7 @@ def hash_of(account_id: str, stored: Mapping[str, Any]) -> str:
 
 def page_from_map(account_id: str, stored: Mapping[str, Any], stored_hash: str) -> Page:
     """The page of a stored form. Raises BrokenInvariantError unless the hash covers just what is stored."""
+    require(stored.keys() == _PAGE_FIELDS, f"a page with the fields {sorted(stored)}")
     require(hash_of(account_id, stored) == stored_hash, f"page {stored.get('version')} does not match its hash")
     return Page(
         account_id=account_id,
