@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,7 @@ class Stack:
     def __init__(self, places: Places, info: StackInfo) -> None:
         self.info = info
         self._key: Path = places.key
+        self.home = places.home
         self._sqs = deploy.client("sqs", places)
         self.token = cache(self._token)
 
@@ -74,6 +76,27 @@ class Stack:
     def send_body(self, body: str, *, group: str = "none") -> None:
         """Put any text on the orders queue."""
         self._sqs.send_message(QueueUrl=self.info["orders_queue_url"], MessageBody=body, MessageGroupId=group)
+
+    def send_bodies(self, bodies: list[str]) -> None:
+        """Put many texts on the orders queue, ten at a time, each in a group of its own."""
+        for start in range(0, len(bodies), 10):
+            entries = [
+                {"Id": str(number), "MessageBody": body, "MessageGroupId": str(start + number)}
+                for number, body in enumerate(bodies[start : start + 10])
+            ]
+            sent = self._sqs.send_message_batch(QueueUrl=self.info["orders_queue_url"], Entries=entries)
+            assert len(sent["Successful"]) == len(entries)
+
+    @contextmanager
+    def visibility(self, seconds: int) -> Iterator[None]:
+        """Have messages that nobody acknowledges come back after so long, and put it back as it was."""
+        url, name = self.info["orders_queue_url"], "VisibilityTimeout"
+        before = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name]
+        self._sqs.set_queue_attributes(QueueUrl=url, Attributes={name: str(seconds)})
+        try:
+            yield
+        finally:
+            self._sqs.set_queue_attributes(QueueUrl=url, Attributes={name: before})
 
     def orders(self) -> list[Message]:
         """All messages in the orders queue, also those being worked on or waiting. Looking takes none."""

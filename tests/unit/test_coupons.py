@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from autocredits.domain.coupons import Coupon, CouponUse, Terms, check_usable, counted, coupon_from_map, terms_of
-from autocredits.domain.errors import Problem
 from hypothesis import given
 from hypothesis import strategies as st
+
+from autocredits.domain.coupons import Coupon, CouponUse, Terms, check_usable, counted, coupon_from_map, terms_of
+from autocredits.domain.errors import Problem
 
 BASE = Coupon(code="C", percent_off=1000)
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from autocredits.adapters.memory import ManualClock, MemoryStore
 from autocredits.adapters.production import open_catalog
 from autocredits.domain.access import Caller
@@ -24,8 +27,6 @@ from autocredits.domain.purchases import (
 )
 from autocredits.domain.state import Balance
 from autocredits.ledger import Accepted, Ledger
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PLATFORM = Caller("platform", "*")
 FREE = 500

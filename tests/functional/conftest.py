@@ -1,0 +1,99 @@
+"""A table and two queues in moto for each test, made as the template makes them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from autocredits.adapters import production
+from autocredits.adapters.clock import SystemClock
+from tests.functional.service import Service, template
+
+SIGNING_SECRET = "whsec_example"
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "POWERTOOLS_METRICS_NAMESPACE": "autocredits",
+    "POWERTOOLS_SERVICE_NAME": "autocredits",
+    # It looks like a stack on this machine, or there would be no sandbox; each service is moto's all the same.
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+    "AWS_ENDPOINT_URL_DYNAMODB": "https://dynamodb.us-east-1.amazonaws.com",
+    "AWS_ENDPOINT_URL_SQS": "https://sqs.us-east-1.amazonaws.com",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER": "https://secretsmanager.us-east-1.amazonaws.com",
+    "SANDBOX_SECRET_NAME": "sandbox",
+    "SANDBOX_PAGE_URL": "http://127.0.0.1:4568",
+}
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    """An AWS in this process, for all tests of a file."""
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        for name, value in ENVIRONMENT.items():
+            environment.setenv(name, value)
+        secret = json.dumps({"signing": [SIGNING_SECRET]})
+        boto3.client("secretsmanager").create_secret(Name="sandbox", SecretString=secret)
+        yield
+    # They keep clients of this AWS, as a function keeps its own from call to call.
+    production.open_ledger.cache_clear()
+    production.open_queue.cache_clear()
+    production.open_secrets.cache_clear()
+
+
+@pytest.fixture
+def service(aws: None, monkeypatch: pytest.MonkeyPatch) -> Service:  # noqa: ARG001 - it is there, and says nothing
+    """The functions over an empty table and empty queues of their own."""
+    name = uuid4().hex
+    create_table(name)
+    orders_queue_url, dead_letter_queue_url = create_queue(f"orders-{name}"), create_queue(f"dead-{name}")
+    monkeypatch.setenv("TABLE_NAME", name)
+    monkeypatch.setenv("ORDERS_QUEUE_URL", orders_queue_url)
+    monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letter_queue_url)
+    return Service(orders_queue_url, dead_letter_queue_url)
+
+
+@dataclass
+class Clock:
+    """What the functions take for the time. It moves when a test says so."""
+
+    now_ms: int = 1_795_521_600_000  # 2026-11-24T12:00:00Z
+    slept_s: float = 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_ms += round(seconds * 1000)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock for tests that need to know the time; waiting takes none."""
+    clock = Clock()
+
+    def sleep(_: SystemClock, seconds: float) -> None:
+        clock.slept_s += seconds
+
+    monkeypatch.setattr(SystemClock, "now_ms", lambda _: clock.now_ms)
+    monkeypatch.setattr(SystemClock, "monotonic_s", lambda _: clock.now_ms / 1000 + clock.slept_s)
+    monkeypatch.setattr(SystemClock, "sleep_up_to", sleep)
+    return clock
+
+
+def create_table(name: str) -> None:
+    """The template's table, but for its protection."""
+    properties: dict[str, Any] = template()["Resources"]["CreditsTable"]["Properties"]
+    wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    boto3.client("dynamodb").create_table(TableName=name, **{part: properties[part] for part in wanted})
+
+
+def create_queue(name: str) -> str:
+    """A queue that shows a received message again no sooner than the template's does."""
+    visibility = template()["Resources"]["OrdersQueue"]["Properties"]["VisibilityTimeout"]
+    queue = boto3.client("sqs").create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility)})
+    return queue["QueueUrl"]

@@ -1,0 +1,50 @@
+"""What the twins in memory add to their ports; the ports' own contract is tested in tests/concurrency."""
+
+from autocredits.adapters.memory import ManualClock, MemoryQueue, MemoryStore
+from tests.unit.builders import ACCOUNT_ID, opened, requested
+
+
+def test_the_store_keeps_stored_forms() -> None:
+    """What is read is made from text, so nobody's object can change what is stored."""
+    account = opened(1000)
+    account.do(requested())
+    first, second = account.work(), account.work()
+    assert first == second
+    assert first is not second
+    assert account.page() is not account.page()
+
+
+def test_two_stores_share_nothing() -> None:
+    """Each store begins empty."""
+    opened()
+    assert MemoryStore().head(ACCOUNT_ID) is None
+
+
+def test_what_is_listed_is_what_is_stored() -> None:
+    """Every listed order has its record."""
+    account = opened(1000)
+    account.do(requested("o1"))
+    account.do(requested("o2"))
+    listed = account.store.list_orders(ACCOUNT_ID, None, start="", newest_first=True, limit=10)
+    assert {one.work_id for one in listed} == {work.work_id for work in account.works()}
+
+
+def test_the_clock_stands_until_somebody_waits() -> None:
+    """Waiting moves both its hands by the whole of it."""
+    clock = ManualClock(at_ms=1000)
+    assert (clock.now_ms(), clock.monotonic_s()) == (1000, 0.0)
+    clock.sleep_up_to(0.25)
+    assert (clock.now_ms(), clock.monotonic_s()) == (1250, 0.25)
+
+
+def test_the_queue_keeps_what_it_was_given() -> None:
+    """Sent, buried and put off, each in its place."""
+    queue = MemoryQueue()
+    queue.send("acme", "body")
+    queue.bury("bad", "invalid_json")
+    queue.put_off("receipt", 5)
+    assert (queue.sent, queue.dead, queue.delays) == (
+        [("acme", "body")],
+        [{"body": "bad", "reason": "invalid_json"}],
+        {"receipt": 5},
+    )

@@ -1,0 +1,179 @@
+import pytest
+
+from autocredits.domain.access import Caller
+from autocredits.domain.accounts import ChangeStanding, OpenAccount
+from autocredits.domain.errors import Problem
+from autocredits.domain.money import MAX_BALANCE
+from tests.unit.books import check_books
+from tests.unit.builders import PLATFORM, Account, adjust, idempotency, merchant, opened
+
+CLERK = merchant(store_id="s1")
+
+
+def test_a_new_account_gets_five_free_credits() -> None:
+    """Page 1 is `opened`, then 5.00 `auto_order` are granted."""
+    account = Account()
+    done = account.do(OpenAccount(PLATFORM, "inactive")).done
+    assert (done.did, done.count) == ("opened", 2)
+    assert [(entry.kind, entry.unit, entry.posted) for entry in account.page().entries] == [
+        ("opened", None, 0),
+        ("granted", "auto_order", 500),
+    ]
+    assert account.balance() == (500, 0)
+    assert account.page().state.orders_processor == "inactive"
+
+
+def test_an_account_opened_twice_has_its_free_credits_once() -> None:
+    """Opening again changes nothing, neither balance nor add-on."""
+    account = opened(add_on="inactive")
+    again = account.do(OpenAccount(PLATFORM, "active")).done
+    assert (again.did, again.count) == ("open_already", 0)
+    assert account.balance() == (500, 0)
+    assert account.page().version == 1
+    assert account.page().state.orders_processor == "inactive"
+
+
+@pytest.mark.parametrize("status", ["paused", "suspended", "closed"])
+def test_closing_and_opening_again_gives_nothing_free(status: str) -> None:
+    """Free credits come once per account id for ever, and opening does not lift a standing."""
+    account = opened()
+    account.set_standing(status=status)
+    account.do(OpenAccount(PLATFORM, "active"))
+    assert account.balance() == (500, 0)
+    assert account.page().state.status == status
+
+
+def test_each_real_change_of_standing_is_an_entry() -> None:
+    """Two values that change are two entries with the reason; values that do not are none."""
+    account = opened()
+    account.do(ChangeStanding(PLATFORM, {"status": "paused", "orders_processor": "inactive"}, "holidays"))
+    entries = account.page().entries
+    assert [entry.changes for entry in entries] == [{"status": "paused"}, {"orders_processor": "inactive"}]
+    assert {(entry.kind, entry.unit, entry.reason) for entry in entries} == {("standing", None, "holidays")}
+    version = account.page().version
+    account.do(ChangeStanding(PLATFORM, {"status": "paused", "orders_processor": "inactive"}))
+    assert account.page().version == version
+
+
+def test_the_threshold_is_part_of_the_state() -> None:
+    """`low_balance` is set, changed and taken away by standing entries; zero is a threshold, not none."""
+    account = opened()
+    for threshold in (200, 0, None):
+        account.set_standing(low_balance=threshold)
+        assert account.page().state.low_balance == threshold
+    assert account.page().version == 4
+    check_books(account)
+
+
+def test_an_adjustment_adds_or_takes() -> None:
+    """An adjustment is one entry with its reason and key, in any unit."""
+    account = opened()
+    key = idempotency()
+    account.do(adjust("ai_rewrite", 250, key))
+    (entry,) = account.page().entries
+    assert (entry.kind, entry.unit, entry.posted, entry.reason, entry.key) == (
+        "adjusted",
+        "ai_rewrite",
+        250,
+        "a gift",
+        key.key,
+    )
+    account.do(adjust("ai_rewrite", -250))
+    assert account.balance("ai_rewrite") == (0, 0)
+    check_books(account)
+
+
+def test_an_adjustment_is_replayed_by_its_key() -> None:
+    """The same key adjusts once; with another request it is refused."""
+    account = opened()
+    key = idempotency()
+    first = account.do(adjust("finder", 100, key))
+    again = account.do(adjust("finder", 100, key))
+    assert again.replayed()
+    assert (again.page, again.done.first) == (first.page, first.done.first)
+    assert account.balance("finder") == (100, 0)
+    assert account.refusal(adjust("finder", 100, idempotency(key.key, "another"))).code == "idempotency_key_reused"
+
+
+@pytest.mark.parametrize(
+    ("unit", "code", "detail"),
+    [
+        (
+            "auto_order",
+            "insufficient_credits",
+            "Insufficient Auto-orders credits, please purchase more credits and resend the order.",
+        ),
+        ("ai_rewrite", "insufficient_credits", "Insufficient ai_rewrite credits."),
+        ("finder", "insufficient_credits", "Insufficient finder credits."),
+        ("managed", "insufficient_managed_balance", "Insufficient managed balance for product and shipping."),
+    ],
+)
+def test_an_adjustment_never_takes_more_than_is_available(unit: str, code: str, detail: str) -> None:
+    """402 names the unit, what is required, available and short; managed balance has a name of its own."""
+    account = opened(100, 100)
+    account.do(adjust("ai_rewrite", 100))
+    account.do(adjust("finder", 100))
+    problem = account.refusal(adjust(unit, -101))
+    assert (problem.status, problem.code, problem.detail) == (402, code, detail)
+    assert problem.extra == {
+        "unit": unit,
+        "required": "1.01",
+        "available": "1.00",
+        "shortfall": "0.01",
+        "packages_url": "/v1/packages",
+    }
+    account.do(adjust(unit, -100))
+    assert account.balance(unit) == (0, 0)
+
+
+def test_a_refused_adjustment_may_come_again_with_its_key() -> None:
+    """A refusal is not remembered: after a top-up the same key works."""
+    account = opened()
+    key = idempotency()
+    assert account.refusal(adjust("finder", -100, key)).status == 402
+    account.do(adjust("finder", 100))
+    assert not account.do(adjust("finder", -100, key)).replayed()
+
+
+@pytest.mark.parametrize("unit", ["auto_order", "managed"])
+def test_no_balance_passes_its_limit(unit: str) -> None:
+    """409 `balance_limit` above 1,000,000,000.00, and exactly that much may be had."""
+    account = opened()
+    room = MAX_BALANCE - account.balance(unit)[0]
+    problem = account.refusal(adjust(unit, room + 1))
+    assert (problem.code, problem.status) == ("balance_limit", 409)
+    account.do(adjust(unit, room))
+    assert account.refusal(adjust(unit, 1)).code == "balance_limit"
+    account.do(adjust(unit, -1))
+    account.do(adjust(unit, 1))
+
+
+@pytest.mark.parametrize("status", ["paused", "suspended", "closed"])
+def test_an_adjustment_needs_no_standing(status: str) -> None:
+    """Corrections are possible whatever the standing."""
+    account = opened(add_on="inactive")
+    account.set_standing(status=status)
+    account.do(adjust("auto_order", 100))
+    assert account.balance() == (600, 0)
+
+
+@pytest.mark.parametrize("caller", [CLERK, Caller("clerk", "*", "s1")])
+def test_a_store_opens_and_adjusts_nothing(caller: Caller) -> None:
+    """Opening, standing and adjustments are 403 `store_forbidden` for a token that is bound to a store."""
+    account = opened()
+    for command in (
+        OpenAccount(caller, "active"),
+        ChangeStanding(caller, {"status": "paused"}),
+        adjust("finder", 1, caller=caller),
+    ):
+        with pytest.raises(Problem) as refused:
+            account.do(command)
+        assert (refused.value.code, refused.value.status) == ("store_forbidden", 403)
+    assert account.page().version == 1
+
+
+def test_what_was_never_opened_cannot_be_changed() -> None:
+    """404 `account_not_found`, before `store_forbidden`."""
+    for caller in (PLATFORM, CLERK):
+        assert Account().refusal(ChangeStanding(caller, {"status": "paused"})).code == "account_not_found"
+        assert Account().refusal(adjust("finder", 1, caller=caller)).code == "account_not_found"
