@@ -61,7 +61,7 @@ def account_of(body: str) -> str:
     """The account that a message names, as its group; `none` if it cannot be told."""
     try:
         account_id = json.loads(body)["data"]["account_id"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "none"
     return account_id if isinstance(account_id, str) and 0 < len(account_id) <= 128 and account_id.isascii() else "none"  # noqa: PLR2004 - SQS's own limit
 

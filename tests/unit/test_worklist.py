@@ -280,7 +280,6 @@ def test_a_filtered_page_stops_when_it_is_full(many: Account) -> None:
     assert store.asked["records"] <= 100
 
 
-@pytest.mark.xfail(reason="worklist.list_orders reads on to see whether there is a 501st")
 @pytest.mark.parametrize(("status", "caller"), [("shipped", PLATFORM), (None, BOUND), ("ordered", BOUND)])
 def test_no_page_of_a_list_looks_at_more_than_500_orders(many: Account, status: str | None, caller: Caller) -> None:
     """Whatever is filtered, and however few are wanted."""
@@ -290,10 +289,7 @@ def test_no_page_of_a_list_looks_at_more_than_500_orders(many: Account, status: 
         assert store.asked["records"] <= MAX_RECORDS
 
 
-ONE_BY_ONE = pytest.mark.xfail(reason="worklist.list_orders reads as many at once as are wanted, here one")
-
-
-@pytest.mark.parametrize("limit", [pytest.param(1, marks=ONE_BY_ONE), 50, 100])
+@pytest.mark.parametrize("limit", [1, 50, 100])
 def test_a_page_of_a_store_bound_caller_takes_few_calls(many: Account, limit: int) -> None:
     """Looking at 500 orders takes a few reads, not five hundred: on DynamoDB each is nine calls."""
     store = counted(many)

@@ -9,6 +9,7 @@ from .domain.work import Work
 from .ledger import LISTED_STATUSES, Store
 
 MAX_RECORDS = 500
+RECORDS_PER_READ = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,18 @@ def list_orders(
     At most 500 records are looked at, so a list may be shorter and still go on.
     """
     works: list[Work] = []
-    per_read = limit if status in (None, *LISTED_STATUSES) else 100
+    filtered = status not in (None, *LISTED_STATUSES) or caller.store_id is not None
+    per_read = RECORDS_PER_READ if filtered else limit
     orders = walk_orders(store, account_id, status, start=start, newest_first=True, per_read=per_read)
     position = start
     for number, found in enumerate(orders):
-        if number == MAX_RECORDS or len(works) == limit:
+        if len(works) == limit:
             return works, position
         position = found.position if isinstance(found, Found) else found
         if isinstance(found, Found) and may_see_work_of(caller, found.work.store_id) == "yes":
             works.append(found.work)
+        if number + 1 == MAX_RECORDS:
+            return works, position
     return works, None
 
 
