@@ -410,26 +410,40 @@ def descend(pid: int, *marks: str) -> list[int]:
     return pids
 
 
+def is_at_work(pid: int) -> bool:
+    """Whether the process has talked to the table. When one dies that only starts, the emulator ends all the others."""
+    with contextlib.suppress(OSError):
+        return any(os.readlink(link).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
+def workers() -> list[int]:
+    """The processes that work on the queue of the stack that this test's process started, and no others."""
+    found = descend(os.getpid(), "dev.stack", "ministack.app", "-ConsumeWorkerFunction-")
+    return [pid for pid in found if is_at_work(pid)]
+
+
 def kill_a_worker(chance: random.Random) -> bool:
-    """Kill one process that works on the queue of the stack that this test's process started; no other."""
-    way = ("dev.stack", "ministack.app", "-ConsumeWorkerFunction-")
-    workers = descend(os.getpid(), *way)
-    if not workers:
+    """Kill one worker, unless it is the last."""
+    found = workers()
+    if len(found) < 2:
         return False
-    victim = chance.choice(workers)
+    victim = chance.choice(found)
+    with contextlib.suppress(ProcessLookupError), open_process(victim) as handle:
+        if victim in workers():  # else the handle may be of a process that took over its number
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def open_process(pid: int) -> Iterator[int]:
+    """A handle of a process, which stays its own when the number is given to another."""
+    handle = os.pidfd_open(pid)
     try:
-        handle = os.pidfd_open(victim)
-    except ProcessLookupError:
-        return False
-    try:
-        if victim not in descend(os.getpid(), *way):  # the handle may be of a process that took over its number
-            return False
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
+        yield handle
     finally:
         os.close(handle)
-    return True
 
 
 # ---------------------------------------------------------------- the storm

@@ -71,6 +71,7 @@ def test_a_store_token_opens_nothing(service: Service) -> None:
 # ---------------------------------------------------------------- standing
 
 
+@pytest.mark.usefixtures("clock")
 def test_standing_changes_are_entries(service: Service) -> None:
     """Each real change of status or add-on is an entry of its own, with the reason; a repeat is none."""
     service.open()
@@ -252,6 +253,7 @@ def test_the_threshold_is_null_at_first(service: Service) -> None:
     assert (answer.status, answer.body) == (200, {"low_balance": None})
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_changed_threshold_is_an_entry(service: Service) -> None:
     """A real change of the threshold is a `standing` entry; the same value again is none."""
     service.open()

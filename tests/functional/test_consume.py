@@ -546,6 +546,7 @@ def test_failed_orders_are_sent_again_together(acme: Service, clock: Clock) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("clock")  # a call stops after some seconds, too
 def test_at_most_100_are_sent_again_at_once(acme: Service) -> None:
     """A call resends 100 orders and says that there are more; the next call goes on."""
     fund(acme, "-5.00", "auto_order")

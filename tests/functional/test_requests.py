@@ -327,6 +327,7 @@ def test_a_store_sees_no_other_work(acme: Service, method: str, path: str, code:
     assert without_request_id(other) == without_request_id(missing)
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_store_list_is_its_own(acme: Service) -> None:
     """A store sees its own orders and entries in the lists, and the balance that all share."""
     for store, orders in (("shop-1", 3), ("shop-2", 0)):

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocredits.domain.accounts import OpenAccount
-from autocredits.domain.decide import Command, Decision, Done, NotYet, decide
+from autocredits.domain.decide import Command, Decision, Done, Draft, NotYet, decide
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.journal import Page
-from autocredits.domain.records import KeyRecord, Records
+from autocredits.domain.records import KeyRecord, RecordKey, Records
 from autocredits.domain.state import State
 from autocredits.domain.work import Work
 from tests.unit import builders
@@ -135,6 +135,39 @@ def test_a_refused_command_leaves_no_trace(refused: object) -> None:
     assert told(with_it)[1] not in ("debited", "held")
     assert with_it.page == without.page
     assert with_it.writes == without.writes
+
+
+class Regretful:
+    """A command that enters, writes and remembers, and only then refuses."""
+
+    def __init__(self, refusal: Problem | NotYet) -> None:
+        self.refusal = refusal
+
+    def records(self) -> tuple[RecordKey, ...]:
+        """One order."""
+        return (("order", "o1"),)
+
+    def expects_new(self) -> bool:
+        """It is new."""
+        return True
+
+    def decide(self, draft: Draft) -> Done:
+        """Raises its refusal, too late."""
+        draft.decisive = True
+        debit(order("o1"), idempotency("regretted")).decide(draft)
+        raise self.refusal
+
+
+@pytest.mark.parametrize("refusal", [Problem("order_conflict", "why"), NotYet()], ids=["refused", "not yet"])
+def test_a_command_that_refuses_late_leaves_no_trace_either(refusal: Problem | NotYet) -> None:
+    """Entries, balances, records and keys are put back, and the next command finds them as they were."""
+    key = idempotency("regretted")
+    alone = decided([Regretful(refusal)])
+    assert (alone.page, alone.vacant, alone.writes, alone.outcomes) == (None, None, (), (refusal,))
+    with_it = decided([Regretful(refusal), debit(order("o1"), key)], page_of(state_of(100)))
+    without = decided([debit(order("o1"), key)], page_of(state_of(100)))
+    assert told(with_it)[1] == "debited"
+    assert (with_it.page, with_it.writes) == (without.page, without.writes)
 
 
 COMMANDS = st.lists(
