@@ -33,8 +33,8 @@ POISON = 60  # 3%
 MAX_DELIVERIES = 4
 VISIBILITY_SECONDS = 35  # the worker's timeout and a little: the batch of a killed worker comes back after this
 SECONDS_BETWEEN_KILLS = (2.0, 8.0)
-CALM_BELOW = 1_000  # with fewer messages left nobody is killed any more, or the last ones would wait for minutes
-DEADLINE_SECONDS = 420
+KILLS = 12
+DEADLINE_SECONDS = 900  # a quiet machine needs three minutes
 SOURCE = "storm"
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
 
@@ -413,7 +413,7 @@ def descend(pid: int, *marks: str) -> list[int]:
 def is_at_work(pid: int) -> bool:
     """Whether the process has talked to the table. When one dies that only starts, the emulator ends all the others."""
     with contextlib.suppress(OSError):
-        return any(os.readlink(link).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
+        return any(str(link.readlink()).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
     return False
 
 
@@ -545,7 +545,7 @@ def aftermath(stack: Stack) -> Aftermath:
         next_kill, deadline = sent, sent + DEADLINE_SECONDS
         while (left := queue.left()) > 0:
             assert time.monotonic() < deadline, f"{left} messages are left in the queue"
-            if left > CALM_BELOW and time.monotonic() >= next_kill:
+            if kills < KILLS and time.monotonic() >= next_kill:
                 kills += kill_a_worker(chance)
                 next_kill = time.monotonic() + chance.uniform(*SECONDS_BETWEEN_KILLS)
             time.sleep(0.25)
@@ -562,8 +562,8 @@ def cents(amount: str) -> int:
 
 
 def test_workers_were_killed(aftermath: Aftermath) -> None:
-    """Else the storm was none."""
-    assert aftermath.kills >= 3
+    """Else the storm was none; each of them had a batch, or would have had the next one."""
+    assert aftermath.kills >= KILLS / 2
 
 
 def test_every_message_is_an_outcome_or_a_dead_letter(aftermath: Aftermath) -> None:
