@@ -228,7 +228,12 @@ class Ledger:
         records = self._read(account_id, commands, found)
         if any(record.newest_version() > (head.version if head else 0) for record in records.values()):
             raise ConflictError  # a record already shows a commit whose page the read before did not show yet
-        decision = decide(account_id, head, records, commands, catalog=self.catalog, now_ms=self.clock.now_ms())
+        try:
+            decision = decide(account_id, head, records, commands, catalog=self.catalog, now_ms=self.clock.now_ms())
+        except BrokenInvariantError:
+            # A record that is older than the page breaks the books just as a defect does: only one of them stays.
+            self._confirm(account_id, head, records, commands)
+            raise
         refused = any(isinstance(outcome, Problem) for outcome in decision.outcomes)
         if decision.writes or decision.page:
             self.store.commit(account_id, decision.page, decision.writes, vacant=decision.vacant)
