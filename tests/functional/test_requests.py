@@ -408,6 +408,13 @@ def test_a_key_is_for_one_request(acme: Service) -> None:
                 assert told(elsewhere.call(acme, key=route.key)) == (422, "idempotency_key_reused"), str(route)
 
 
+def test_a_key_is_for_one_route(acme: Service) -> None:
+    """The same body with the same key on another route is another request."""
+    assert acme.call("POST", f"{ACME}/orders", work("A-1"), key="k").status == 202
+    for path in ("/debits", "/holds"):
+        assert told(acme.call("POST", ACME + path, work("A-1"), key="k")) == (422, "idempotency_key_reused")
+
+
 def test_keys_belong_to_the_account(acme: Service) -> None:
     """The same key of another account is another key."""
     acme.open("umbrella")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocredits.adapters.memory import ManualClock, MemoryStore
-from autocredits.domain.errors import BrokenInvariantError
+from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.journal import Entry, Page, next_page
 from autocredits.history import (
     MAX_PAGES_FILTERED,
@@ -182,3 +182,11 @@ def test_a_page_that_was_changed_is_not_shown() -> None:
     store.pages[ACCOUNT_ID][1] = (text.replace('"posted": 1', '"posted": 2'), stored_hash)
     with pytest.raises(BrokenInvariantError):
         walk(store, Filters(), 10)
+
+
+def test_a_position_beyond_the_newest_page_was_made_by_nobody() -> None:
+    """A forged cursor is refused as such; it is no gap in the journal."""
+    store, _ = journal([(1, [Entry(kind="granted", actor="a", unit="auto_order", posted=100)])])
+    with pytest.raises(Problem) as refused:
+        list_entries(store, ManualClock(), ACCOUNT_ID, Filters(), start=Position(999, 1), limit=5)
+    assert refused.value.code == "invalid_cursor"

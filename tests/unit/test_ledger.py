@@ -213,3 +213,16 @@ def test_a_conflict_tells_which_records_stood_in_the_way() -> None:
 def test_positions_sort_as_times_do() -> None:
     """A list's positions are ordered by time, whatever the orders are called."""
     assert list_position(9, "z") < list_position(10, "a") < list_position(1_764_000_000_000, "A")
+
+
+def test_books_that_are_really_broken_are_told_at_once() -> None:
+    """A record that contradicts its page, at one and the same moment, is a defect, and nothing is written."""
+    account = opened(1000)
+    account.do(hold(order()))
+    place = (ACCOUNT_ID, ("order", "o1"))
+    account.store.records[place] = account.store.records[place].replace('"credits": 100', '"credits": 101')
+    page = account.page()
+    with pytest.raises(BrokenInvariantError, match="held of auto_order would be -1"):
+        account.do(capture())
+    assert account.page() == page
+    assert account.clock.waited_s == 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .domain.errors import BrokenInvariantError, require
+from .domain.errors import BrokenInvariantError, Problem, require
 from .domain.journal import MAX_ENTRIES, Entry, Page
 from .domain.state import Balance
 from .ledger import Clock, Store
@@ -98,7 +98,7 @@ def list_entries(
 
     A list that is narrowed by more than time stops after 1,000 pages or 2 seconds and gives what it has.
     """
-    start = start or _start(store, account_id, filters)
+    start = _checked(store, account_id, start) if start else _start(store, account_id, filters)
     if start is None:
         return [], None
     lines: list[Line] = []
@@ -116,6 +116,14 @@ def list_entries(
                     return lines, Position(page.version, line.index + 1)
                 lines.append(line)
     return lines, None
+
+
+def _checked(store: Store, account_id: str, start: Position) -> Position:
+    """The position itself. Raises Problem `invalid_cursor` for one beyond the newest page: nobody was ever given it."""
+    newest = store.head(account_id)
+    if newest is None or start.version > newest.version:
+        raise Problem("invalid_cursor", "This cursor was not made for this account and these filters.")
+    return start
 
 
 def _start(store: Store, account_id: str, filters: Filters) -> Position | None:
