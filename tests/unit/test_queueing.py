@@ -578,6 +578,28 @@ def test_an_order_that_fails_again_meanwhile_is_not_resent_twice() -> None:
     assert sent_orders(queue)[100:120] == [(order_id, 2) for order_id in order_ids[100:]]
 
 
+def test_an_order_that_fails_again_while_the_list_is_read_on_is_left() -> None:
+    """It stands at the list's end then, behind other stores' orders, and would be found a second time."""
+    account = failed_orders(*[f"o{number:03}" for number in range(100)], store_ids=("s1", "s2"))
+
+    def worker(order_id: str) -> None:
+        account.clock.at_ms += 1
+        account.do(own_message(account.work(order_id)))
+
+    queue = EventfulQueue(happens=worker)
+    assert resend_all(account, queue, merchant(store_id="s1")) == (50, False)
+    assert len(set(sent_orders(queue))) == len(queue.sent) == 50
+
+
+def test_an_attempt_that_fails_at_once_counts_from_then() -> None:
+    """An order that was requested again and refused again waits since its newest refusal."""
+    account, queue = failed_orders("o1", "o2"), MemoryQueue()
+    account.clock.at_ms += 1000
+    account.do(requested("o1"))
+    assert resend_all(account, queue) == (2, False)
+    assert sent_orders(queue) == [("o2", 2), ("o1", 3)]
+
+
 def test_a_store_bound_caller_resends_its_own_alone() -> None:
     """Other stores' orders are neither resent nor counted, nor are they `more`."""
     account, queue = failed_orders("o1", "o2", "o3", "o4", "o5", store_ids=("s1", "s2")), MemoryQueue()

@@ -85,13 +85,14 @@ def test_two_commands_on_the_same_work_in_one_page() -> None:
 def test_the_same_key_twice_in_one_page_charges_once() -> None:
     """The second of two requests with the same key is a replay of the first, out of the same page."""
     key = idempotency()
-    decision = decided([debit(order("o1"), key), debit(order("o1"), key)])
-    first, second = decision.outcomes
+    decision = decided([debit(order("o0")), debit(order("o1"), key), debit(order("o1"), key)])
+    _, first, second = decision.outcomes
     assert isinstance(first, Done)
     assert isinstance(second, Done)
-    assert (second.replay_version, second.first, second.count) == (8, first.first, first.count)
+    assert (first.first, first.count) == (1, 1)
+    assert (second.replay_version, second.first, second.count) == (8, 1, 1)
     assert decision.page is not None
-    assert len(decision.page.entries) == 1
+    assert len(decision.page.entries) == 2
 
 
 def test_the_same_work_under_two_keys_in_one_page_charges_once() -> None:

@@ -229,3 +229,11 @@ def test_no_body_is_an_empty_object() -> None:
     """A route without a body takes nothing more."""
     parse_body(NoBody, {})
     assert code_of(NoBody, {"a": 1}) == "unknown_field"
+
+
+@pytest.mark.parametrize("value", [[], "text", 5, None, True])
+def test_what_is_no_object_is_refused_without_naming_our_classes(value: object) -> None:
+    """Nothing internal is in an answer."""
+    with pytest.raises(Problem) as refused:
+        parse_body(OpenBody, value)
+    assert (refused.value.code, refused.value.detail) == ("invalid_field", "body: Input should be an object.")

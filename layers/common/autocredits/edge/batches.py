@@ -73,7 +73,11 @@ def process(event: dict[str, Any], context: Any, ledger: Ledger, queue: Queue) -
 
     def settle(record: SQSRecord) -> None:
         received = told[record.message_id]
-        did, reason = _settle(received, queue)
+        try:
+            did, reason = _settle(received, queue)
+        except Exception:
+            logger.exception("message could not be settled", extra={"message_id": record.message_id})
+            raise
         lines.append(
             {
                 "message_id": record.message_id,

@@ -62,7 +62,9 @@ def parse_body(model: type[AnyBody], value: Any) -> AnyBody:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "body"
         code = "unknown_field" if first["type"] == "extra_forbidden" else "invalid_field"
-        raise Problem(code, f"{field}: {first['msg']}.") from None
+        # What pydantic says of a whole object names our class.
+        said = "Input should be an object" if first["type"] == "model_type" else first["msg"]
+        raise Problem(code, f"{field}: {said}.") from None
 
 
 class NoBody(Body):
