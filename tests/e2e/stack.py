@@ -117,6 +117,10 @@ class Stack:
             for message in messages
         ]
 
+    def signing_key(self) -> str:
+        """The issuer's private key, to make tokens that it would not."""
+        return self._key.read_text()
+
     def _token(self, account: str, scope: str, store: str) -> str:
         return issuer.mint(self._key, self.info["issuer"], account_id=account, scope=scope, store_id=store)
 
