@@ -5,6 +5,7 @@ Redriving is always safe: what was done already is a duplicate, and what still c
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from dev import deploy
 from dev.places import StackInfo, from_environment, running_stack
 
 HIDDEN_SECONDS = 30
+ACCOUNT_ID = r"[A-Za-z0-9_-]{1,64}"
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def account_of(body: str) -> str:
         account_id = json.loads(body)["data"]["account_id"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return "none"
-    return account_id if isinstance(account_id, str) and 0 < len(account_id) <= 128 and account_id.isascii() else "none"  # noqa: PLR2004 - SQS's own limit
+    return account_id if isinstance(account_id, str) and re.fullmatch(ACCOUNT_ID, account_id) else "none"
 
 
 if __name__ == "__main__":
