@@ -27,6 +27,9 @@ test: .venv/done ## every suite, end to end last
 test-fast: .venv/done ## the suites that need no service, without their slow tests
 	@$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/functional tests/template
 
+prove: .venv/done ## the whole proof, in parts; goes on where it stopped
+	@$(BIN)/python -m dev.prove
+
 check: .venv/done .venv-sam/done ## style, types, imports, template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,4 +65,4 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	@dev/venv.sh .venv-sam requirements/sam.txt
 	@touch $@
 
-.PHONY: help run token reset dead-letters test test-fast check build sam-local test-sam docker requirements
+.PHONY: help run token reset dead-letters test test-fast prove check build sam-local test-sam docker requirements

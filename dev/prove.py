@@ -1,0 +1,117 @@
+"""`make prove`: the whole proof, in parts. Each uses both cores and ends within 25 minutes.
+
+A part that has passed for this commit is not run again. Its line lies in `.local/proof/`, with commit and seed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from dev.places import ROOT
+
+FOLDER = ROOT / ".local" / "proof"
+MAX_SECONDS = 25 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: what it shows, and the tests that show it, run at full size by two processes."""
+
+    name: str
+    shows: str
+    tests: Sequence[str]
+
+
+PARTS = (
+    Part("pairs", "every pair, every single fault at every call", ["tests/concurrency/test_pairs.py"]),
+    Part("pairs-real", "every call, every fault, on a real engine", ["tests/concurrency/test_wire_faults.py"]),
+    Part("random", "random schedules", ["tests/concurrency/test_schedules.py"]),
+    Part("engines", "the store in memory is as the engines are", ["tests/concurrency/test_differential.py"]),
+    Part("model", "the service is as a small model is", ["tests/concurrency/test_model.py"]),
+    Part("kills", "kill -9 of workers and of the engine", ["tests/concurrency/test_kills.py"]),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a part has shown."""
+
+    part: str
+    commit: str
+    seed: int
+    passed: bool
+    seconds: float
+    figures: dict[str, int] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """As a row of the table."""
+        figures = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.figures.items())
+        return f"{self.part:12} {'passed' if self.passed else 'FAILED':7} {self.seconds:7.0f} s  {figures}"
+
+
+def commit() -> str:
+    """The commit that is proved. A tree with changes is a `…-dirty` one of its own."""
+    return subprocess.check_output(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, text=True
+    ).strip()
+
+
+def stored(part: str, at: str) -> Line | None:
+    """The line of a part that has passed at a commit."""
+    path = FOLDER / f"{part}.json"
+    if not path.exists():
+        return None
+    line = Line(**json.loads(path.read_text("utf-8")))
+    return line if line.commit == at and line.passed else None
+
+
+def run(part: Part, at: str) -> Line:
+    """Run a part and store its line."""
+    seed = time.time_ns() % 1_000_000_007
+    with tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder, "figures")
+        figures.touch()
+        environment = {"PROVE": "1", "PROOF_SEED": str(seed), "PROOF_FIGURES": str(figures)}
+        began = time.monotonic()
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *part.tests]
+        try:
+            status = subprocess.run(
+                command, cwd=ROOT, env={**os.environ, **environment}, timeout=MAX_SECONDS, check=False
+            ).returncode
+        except subprocess.TimeoutExpired:
+            print(f"{part.name}: not done after {MAX_SECONDS} s")
+            status = 1
+        done: Counter[str] = Counter()
+        for text in figures.read_text("utf-8").splitlines():
+            done.update(json.loads(text))
+    line = Line(part.name, at, seed, status == 0, round(time.monotonic() - began, 1), dict(done))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / f"{part.name}.json").write_text(json.dumps(asdict(line), indent=1) + "\n", "utf-8")
+    return line
+
+
+def main() -> None:
+    """Go on with the parts that are missing for this commit, and end with one table."""
+    at = commit()
+    lines = []
+    for number, part in enumerate(PARTS, start=1):
+        line = stored(part.name, at)
+        if line is None:
+            print(f"--- {number}/{len(PARTS)} {part.name}: {part.shows}", flush=True)
+            line = run(part, at)
+        lines.append(line)
+        print(line.text(), flush=True)
+    print(f"\ncommit {at}\n" + "\n".join(line.text() for line in lines))
+    if not all(line.passed for line in lines):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
