@@ -1,0 +1,29 @@
+"""Two deliveries, in every order, with every single fault at every call (exhaustive in `make prove`)."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from tests.concurrency.runs import exhaust, pairs, sample
+from tests.concurrency.world import simulated
+from tests.proof import seed, size, tally
+
+CHUNKS = 24
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_pairs(chunk: int) -> None:
+    """No order of two deliveries, and no fault at any of their calls, breaks the books or makes an answer untrue."""
+    runs, faults = Counter[str](), 0
+    random = Random(seed() + chunk)
+    with simulated():
+        for scenario in pairs()[chunk::CHUNKS]:
+            some = size(test=16, prove=0)
+            found = sample(scenario, random, some, faults=1) if some else exhaust(scenario, faults=1)
+            for run in found:
+                runs[scenario.pair()] += 1
+                faults += run.faults
+    tally(runs=runs.total(), faults=faults, **{f"pair: {pair}": count for pair, count in runs.items()})
+    assert runs

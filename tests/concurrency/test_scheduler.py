@@ -1,0 +1,174 @@
+"""The scheduler itself: environments, crashes, faults, replays, and that it leaves out nothing that matters."""
+
+import types
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import aws_lambda_powertools
+import pytest
+
+from autocredits.ledger import UnavailableError
+from functions.consume import app as consume_app
+from tests.concurrency.deliveries import ACCOUNT, KINDS, RICH, TIGHT, Delivery, base_store
+from tests.concurrency.environments import CELLS
+from tests.concurrency.runs import Scenario, exhaust, play, replay, sample
+from tests.concurrency.scheduler import Call, Move, Randomly, Replay, Scheduler, Systematic, Worker
+from tests.concurrency.truth import Violation
+from tests.concurrency.world import SimStore, World, simulated, within
+
+DEBITS = Scenario((("debit", 1), ("debit", 2)), "new", TIGHT)
+TWINS = Scenario((("debit", 1), ("debit", 1)), "new", TIGHT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _simulated() -> Iterator[None]:
+    with simulated():
+        yield
+
+
+def test_without_the_swap_handlers_read_each_others_request() -> None:
+    """Of two debits interleaved with shared globals, the refused one is answered as if it were the other."""
+    with pytest.raises(Violation, match="request"):
+        _play_many(swapping=False)
+
+
+def test_with_the_swap_they_do_not() -> None:
+    """The same runs, each environment with globals of its own, keep every promise."""
+    _play_many(swapping=True)
+
+
+def _play_many(*, swapping: bool) -> None:
+    for seed in range(50):
+        play(DEBITS, Randomly(Random(seed)), faults=0, swapping=swapping)
+
+
+def test_every_global_that_a_call_changes_is_swapped() -> None:
+    """A call changes nothing of Powertools or of the functions' modules that lies outside the cells."""
+    before = dict(_globals())
+    one = World(None, base_store("new", RICH).copy())
+    with within(one):
+        Delivery("debit", KINDS["debit"].make(1), one).behave(Worker("a", lambda _: None))
+    cells = {(id(owner), name) for owner, name in CELLS}
+    changed = {name for place, (name, value) in _globals() if before.get(place, (name, None))[1] != value} - {
+        name for place, (name, _) in _globals() if place in cells
+    }
+    assert not changed
+
+
+def _globals() -> Iterator[tuple[tuple[int, str], tuple[str, Any]]]:
+    """The class and module attributes, and those of the resolvers, that a call could leave something in."""
+    owners: list[Any] = [consume_app.app, consume_app.app.__class__, *consume_app.app.__class__.__mro__]
+    owners += [value for value in vars(aws_lambda_powertools).values() if isinstance(value, types.ModuleType)]
+    for owner in owners:
+        for name, value in list(vars(owner).items()):
+            if isinstance(value, str | int | float | list | dict | set | tuple | None):
+                yield (id(owner), name), (f"{owner}.{name}", repr(value))
+
+
+def test_a_crashed_handler_runs_no_more_code() -> None:
+    """Neither `except` nor `finally` of a crashed worker runs before the run is over; its successor begins anew."""
+    ran: list[str] = []
+
+    def behave(worker: Worker) -> None:
+        ran.append("begun")
+        if worker.crashed:
+            return
+        try:
+            scheduler.call(Call("call", lambda: ran.append("performed"), ("done", "crash after")))
+        except Exception:  # noqa: BLE001 - nothing may arrive here
+            ran.append("except")
+        finally:
+            ran.append("finally")
+
+    scheduler = Scheduler(Replay(iter(["a:crash after"])), faults=1)
+    scheduler.add(Worker("a", behave))
+    scheduler.run()
+    assert ran[:3] == ["begun", "performed", "begun"]
+    assert "except" not in ran
+
+
+def test_an_environment_lives_on() -> None:
+    """What an environment has cached is there in its next call: the provider's secret is read once."""
+    scenario = Scenario((("paid", 1), ("refunded", 1)), "started", RICH)
+    one = World(None, base_store(scenario.base, RICH).copy())
+    with within(one):
+        for kind, number in scenario.deliveries:
+            Delivery(kind, KINDS[kind].make(number), one).behave(Worker("a", lambda _: None))
+    assert len(one.ports) == 1
+
+
+def test_a_trace_plays_the_same_run_again() -> None:
+    """The moves of a run with faults, made again, give the same run."""
+    run = next(run for run in sample(TWINS, Random(7), 200, faults=3) if run.faults == 3)
+    assert replay(TWINS, run.trace).trace == run.trace
+
+
+@pytest.mark.parametrize("fault", ["lost", "answer lost", "conflict", "crash before", "crash after", "shows 0"])
+def test_every_fault_happens_to_a_commit(fault: str) -> None:
+    """Among all runs of a debit and its twin are those in which its commit meets the fault."""
+    assert any(move.endswith(f":{fault}") for run in exhaust(TWINS, faults=1) for move in run.trace)
+
+
+def test_a_torn_commit_shows_its_page_before_its_key() -> None:
+    """A plain read sees the new page and not the key that was committed with it; a transaction is cancelled."""
+    one = World(None, SimStore())
+    store = one.store
+    base = base_store("new", RICH)
+    store.pages[ACCOUNT] = dict(base.pages[ACCOUNT])
+    store.records.update(base.records)
+    place = next(place for place in store.records if place[1] == ("key", "base-2") or place[1][0] == "key")
+    store.hidden["record", ACCOUNT, *place[1]] = (place, None)
+    assert store.seen().head(ACCOUNT) == store.head(ACCOUNT)
+    assert store.seen().read(ACCOUNT, [place[1]]) == {}
+    assert store.read(ACCOUNT, [place[1]]) != {}
+
+
+class _Whole(Systematic):
+    """Tries every order, also those that come to the same."""
+
+    def choose(self, moves: Any) -> Move | None:
+        self.asleep = []
+        return super().choose(moves)
+
+
+@pytest.mark.parametrize("kinds", [("debit", "capture"), ("adjustment", "standing"), ("hold", "resend")])
+def test_orders_left_out_come_to_the_same(monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, str]) -> None:
+    """All ends that every order and fault can come to are also reached without the orders that are left out."""
+    scenario = Scenario(((kinds[0], 1), (kinds[1], 1)), "held", TIGHT)
+    ends: list[set[Any]] = []
+    for chooser in (Systematic(), _Whole()):
+        found: set[Any] = set()
+        monkeypatch.setattr("tests.concurrency.runs.check_replays", lambda told, found=found: found.add(_end(told)))
+        more = True
+        while more:
+            chooser.begin()
+            play(scenario, chooser, faults=0)
+            more = chooser.next()
+        ends.append(found)
+    assert ends[0] == ends[1]
+
+
+def _end(deliveries: list[Delivery]) -> Any:
+    """What a run came to: the journal's entries and what was told."""
+    store = deliveries[0].world.store
+    pages = [store.page(ACCOUNT, number) for number in sorted(store.pages[ACCOUNT])]
+    entries = tuple(entry.kind for page in pages if page for entry in page.entries)
+    return entries, tuple(status for one in deliveries for _, status, _ in one.answers())
+
+
+def test_a_port_says_unavailable_when_a_request_is_lost() -> None:
+    """A lost request is UnavailableError at the port, and nothing has happened."""
+    happened: list[str] = []
+    seen: list[type[Exception]] = []
+
+    def behave(_: Worker) -> None:
+        try:
+            scheduler.call(Call("call", lambda: happened.append("done"), ("done", "lost")))
+        except UnavailableError as error:
+            seen.append(type(error))
+
+    scheduler = Scheduler(Replay(iter(["a:lost"])), faults=1)
+    scheduler.add(Worker("a", behave))
+    scheduler.run()
+    assert (happened, seen) == ([], [UnavailableError])
