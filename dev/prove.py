@@ -18,6 +18,8 @@ from dev.places import ROOT
 
 FOLDER = ROOT / ".local" / "proof"
 MAX_SECONDS = 25 * 60
+PAIR = "pair: "
+"""What the figure of a pair of deliveries begins with. They make a table of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Line:
 
     def text(self) -> str:
         """As a row of the table."""
-        figures = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.figures.items())
+        told = {name: count for name, count in self.figures.items() if PAIR not in name}
+        figures = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in told.items())
         return f"{self.part:12} {'passed' if self.passed else 'FAILED':7} {self.seconds:7.0f} s  {figures}"
 
 
@@ -97,6 +100,19 @@ def run(part: Part, at: str) -> Line:
     return line
 
 
+def pair_table(line: Line) -> str:
+    """The runs of each pair, as Markdown: a redelivery is what a kind meets on the diagonal after its namesake."""
+    pairs = {tuple(name.removeprefix(PAIR).split(" + ")): count for name, count in line.figures.items() if PAIR in name}
+    kinds = list(dict.fromkeys(first for first, _ in pairs))
+    rows = [["", "redelivery", *(f"{number}" for number, _ in enumerate(kinds, start=1))]]
+    for number, kind in enumerate(kinds, start=1):
+        others = [pairs.get((kind, other), pairs.get((other, kind), 0)) for other in kinds[:number]]
+        counts = [pairs.get((kind, "redelivery"), 0), *others]
+        rows.append([f"{number} {kind}", *(f"{count:,}" for count in counts), *[""] * (len(kinds) - number)])
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> None:
     """Go on with the parts that are missing for this commit, and end with one table."""
     at = commit()
@@ -108,7 +124,8 @@ def main() -> None:
             line = run(part, at)
         lines.append(line)
         print(line.text(), flush=True)
-    print(f"\ncommit {at}\n" + "\n".join(line.text() for line in lines))
+    (FOLDER / "pairs.md").write_text(pair_table(lines[0]) + "\n", "utf-8")
+    print(f"\ncommit {at}; the runs of each pair: {FOLDER / 'pairs.md'}\n" + "\n".join(line.text() for line in lines))
     if not all(line.passed for line in lines):
         raise SystemExit(1)
 

@@ -226,9 +226,9 @@ def _charged(entry: Entry) -> list[tuple[str, ...]]:
         method = entry.tracking if entry.part == "tracking" else None
         return [(work, entry.part or "", method or "")]
     if entry.kind == "debited" and entry.unit == "auto_order":
-        method = entry.tracking or "none"
-        order = [(work, "order", "")] if -entry.posted == CELLS[method] else []
-        return [*order, *([] if method == "none" else [(work, "tracking", method)])]
+        method, amount = entry.tracking or "none", -entry.posted
+        order = [(work, "order", "")] if amount in (CELLS[method], CELLS["none"]) else []
+        return [*order, *([(work, "tracking", method)] if amount not in (0, CELLS["none"]) else [])]
     return []
 
 
