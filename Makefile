@@ -30,6 +30,9 @@ test-fast: .venv/done ## the suites that need no service, without their slow tes
 prove: .venv/done ## the whole proof, in parts; goes on where it stopped
 	@$(BIN)/python -m dev.prove
 
+mutants: .venv/done ## one mistake at a time in the core, each of which the tests must notice; goes on where it stopped
+	@$(BIN)/python -m dev.mutants
+
 check: .venv/done .venv-sam/done ## style, types, imports, template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,4 +68,4 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	@dev/venv.sh .venv-sam requirements/sam.txt
 	@touch $@
 
-.PHONY: help run token reset dead-letters test test-fast prove check build sam-local test-sam docker requirements
+.PHONY: help run token reset dead-letters test test-fast prove mutants check build sam-local test-sam docker requirements

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dev import mutants
 from dev.places import ROOT
 
 FOLDER = ROOT / ".local" / "proof"
@@ -24,11 +25,17 @@ PAIR = "pair: "
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: what it shows, and the tests that show it, run at full size by two processes."""
+    """One part: what it shows, and the tests that show it at full size, in two processes; or a program that does."""
 
     name: str
     shows: str
-    tests: Sequence[str]
+    tests: Sequence[str] = ()
+    program: Sequence[str] = ()
+
+    def command(self) -> list[str]:
+        """What is run."""
+        tests = ("-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *self.tests)
+        return [sys.executable, *(self.program or tests)]
 
 
 PARTS = (
@@ -38,6 +45,10 @@ PARTS = (
     Part("engines", "the store in memory is as the engines are", ["tests/concurrency/test_differential.py"]),
     Part("model", "the service is as a small model is", ["tests/concurrency/test_model.py"]),
     Part("kills", "kill -9 of workers and of the engine", ["tests/concurrency/test_kills.py"]),
+    *(
+        Part(f"mutants-{name}", "one mistake at a time is noticed", program=("-m", "dev.mutants", name))
+        for name in mutants.PARTS
+    ),
 )
 
 
@@ -56,7 +67,7 @@ class Line:
         """As a row of the table."""
         told = {name: count for name, count in self.figures.items() if PAIR not in name}
         figures = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in told.items())
-        return f"{self.part:12} {'passed' if self.passed else 'FAILED':7} {self.seconds:7.0f} s  {figures}"
+        return f"{self.part:17} {'passed' if self.passed else 'FAILED':7} {self.seconds:7.0f} s  {figures}"
 
 
 def commit() -> str:
@@ -83,10 +94,9 @@ def run(part: Part, at: str) -> Line:
         figures.touch()
         environment = {"PROVE": "1", "PROOF_SEED": str(seed), "PROOF_FIGURES": str(figures)}
         began = time.monotonic()
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *part.tests]
         try:
             status = subprocess.run(
-                command, cwd=ROOT, env={**os.environ, **environment}, timeout=MAX_SECONDS, check=False
+                part.command(), cwd=ROOT, env={**os.environ, **environment}, timeout=MAX_SECONDS, check=False
             ).returncode
         except subprocess.TimeoutExpired:
             print(f"{part.name}: not done after {MAX_SECONDS} s")

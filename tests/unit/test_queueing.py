@@ -112,12 +112,11 @@ def test_a_new_order_is_recorded_as_queued_and_moves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "account",
-    [opened(0), opened(1000, add_on="inactive")],
-    ids=["without credits", "without the add-on"],
+    ("credits_", "add_on"), [(0, "active"), (1000, "inactive")], ids=["without credits", "without the add-on"]
 )
-def test_standing_and_credits_are_judged_by_the_queue(account: Account) -> None:
+def test_standing_and_credits_are_judged_by_the_queue(credits_: int, add_on: str) -> None:
     """Over HTTP the order is accepted; its message is refused, which fails it with the sentence."""
+    account = opened(credits_, add_on=add_on)
     assert answer(account.do(queue_order(order()))) == ("queued", 1)
     assert account.did(own_message(account.work())) == "refused"
     assert account.work().status == "failed"

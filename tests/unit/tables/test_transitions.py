@@ -1,0 +1,156 @@
+"""The tables that decide: what the signs of an entry may be, what a payment's news does, what a record is read as."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from autocredits.domain import journal, purchases, records
+from autocredits.domain.decide import Draft
+from autocredits.domain.payments import Purchase
+from autocredits.domain.purchases import Fulfil, PaymentNews
+from tests.unit.builders import CATALOG, NOW_MS, page_of, state_of
+from tests.unit.tables.filled import FILLED
+
+Rule = Callable[[int, int, int], bool]
+
+# Signs of posted, held, and available afterwards (contract, section 3). `*` is any sign.
+ALLOWED = {
+    "granted": ["+0*"],
+    "purchased": ["+0*"],
+    "loaded": ["+0*"],
+    "held": ["0++", "0+0"],
+    "captured": ["--*", "0-*"],
+    "released": ["0-*"],
+    "expired": ["0-*"],
+    "debited": ["-0+", "-00"],
+    "adjusted": ["+0*", "-0+", "-00"],
+    "clawed_back": ["-0*"],
+    "refused": ["00*"],
+    "declined": ["00*"],
+}
+SIGNS = {"-": -1, "0": 0, "+": 1}
+CELLS = [(kind, *signs) for kind in ALLOWED for signs in itertools.product("-0+", repeat=3)]
+
+
+def may_stand(kind: str, *signs: str) -> bool:
+    """What the table above says."""
+    return any(all(want in (sign, "*") for want, sign in zip(row, signs, strict=True)) for row in ALLOWED[kind])
+
+
+def differences(rules: Mapping[str, Rule]) -> list[str]:
+    """The cells in which the rules are not the table above."""
+    return [
+        f"{kind} {signs}"
+        for kind, *signs in CELLS
+        if rules[kind](*(SIGNS[sign] for sign in signs)) != may_stand(kind, *signs)
+    ]
+
+
+def test_the_signs_of_an_entry_are_those_of_its_kind() -> None:
+    """Twelve kinds, and each cell of what they may do to posted, held and available."""
+    rules: Mapping[str, Rule] = vars(journal)["_SIGNS"]
+    assert rules.keys() == ALLOWED.keys()
+    assert differences(rules) == []
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=" ".join)
+def test_a_changed_sign_is_noticed(cell: tuple[str, ...]) -> None:
+    """A rule that decides otherwise in one cell is found out, in just that cell."""
+    rules: Mapping[str, Rule] = vars(journal)["_SIGNS"]
+    kind, *signs = cell
+    at = tuple(SIGNS[sign] for sign in signs)
+    wrong: Rule = lambda *now: rules[kind](*now) != (now == at)  # noqa: E731 - a rule is a lambda in the product too
+    assert differences({**rules, kind: wrong}) == [f"{kind} {signs}"]
+
+
+# What comes of a purchase of 20.00 credits for 9.90: (status before, news) → status after, posted, held.
+PENDING = Purchase(
+    purchase_id="b1",
+    package="auto_order-20",
+    unit="auto_order",
+    credits=2000,
+    price=990,
+    payment_method="card",
+    status="pending",
+    checkout=True,
+    created_at=NOW_MS,
+    updated_at=NOW_MS,
+)
+CREDITED = replace(PENDING, status="credited", payment_id="pay1")
+DISPUTED = replace(CREDITED, status="disputed", dispute="open", dispute_id="d1", frozen=2000)
+OUTCOMES = {
+    "paid": (PENDING, ("credited", 2000, 0)),
+    "declined": (PENDING, ("declined", 0, 0)),
+    "canceled": (PENDING, ("canceled", 0, 0)),
+    "expired": (PENDING, ("expired", 0, 0)),
+    "refunded": (CREDITED, ("refunded", -2000, 0)),
+    "dispute_created": (CREDITED, ("disputed", 0, 2000)),
+    "dispute_won": (DISPUTED, ("credited", 0, -2000)),
+    "dispute_lost": (DISPUTED, ("charged_back", -2000, -2000)),
+}
+HANDLERS = ("_paid", "_failed", "_refunded", "_dispute_created", "_dispute_ended")
+
+
+def outcome(what: Any) -> tuple[str, int, int]:
+    """What comes of the news, by the product's table as it is now."""
+    before = OUTCOMES[what][0]
+    head = page_of(state_of(10_000, held=before.frozen))
+    draft = Draft("acme", head, {before.key(): before}, CATALOG, NOW_MS)
+    news = PaymentNews(
+        provider="stripe", what=what, purchase_id="b1", payment_id="pay1", amount=990, dispute_id="d1", reason="because"
+    )
+    Fulfil(news).decide(draft)
+    after = draft.get(before.key(), Purchase)
+    assert after is not None
+    balance = draft.state.balance("auto_order")
+    return after.status, balance.posted - 10_000, balance.held - before.frozen
+
+
+@pytest.mark.parametrize("what", OUTCOMES)
+def test_each_news_of_a_payment_does_its_own(what: str) -> None:
+    """Eight kinds of news, each with its own outcome."""
+    assert vars(purchases)["_HANDLERS"].keys() == OUTCOMES.keys()
+    assert outcome(what) == OUTCOMES[what][1]
+
+
+@pytest.mark.parametrize("wrong", HANDLERS)
+@pytest.mark.parametrize("what", OUTCOMES)
+def test_news_that_is_handled_as_another_is_noticed(what: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell of the table that names another handler is found out."""
+    right = vars(purchases)["_HANDLERS"]
+    other = vars(purchases)[wrong]
+    monkeypatch.setattr(purchases, "_HANDLERS", {**right, what: other})
+    try:
+        noticed = outcome(what) != OUTCOMES[what][1]
+    except Exception:  # noqa: BLE001 - however it shows
+        noticed = True
+    assert noticed == (right[what] is not other)
+
+
+def survives(kind: str) -> bool:
+    """Whether a record of the kind, with every field set, is read as what it was."""
+    record = FILLED[kind]
+    return bool(records.record_from_map((kind, "x"), record.to_map()) == record)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FILLED if kind != "entry"])
+def test_each_kind_of_record_is_read_as_what_it_is(kind: str) -> None:
+    """Seven kinds of record, and no other."""
+    assert vars(records)["_FROM_MAP"].keys() == FILLED.keys() - {"entry"}
+    assert survives(kind)
+
+
+@pytest.mark.parametrize("wrong", [kind for kind in FILLED if kind != "entry"])
+@pytest.mark.parametrize("kind", [kind for kind in FILLED if kind != "entry"])
+def test_a_record_that_is_read_as_another_is_noticed(kind: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell of the table that names another reader is found out."""
+    right = vars(records)["_FROM_MAP"]
+    monkeypatch.setattr(records, "_FROM_MAP", {**right, kind: right[wrong]})
+    try:
+        noticed = not survives(kind)
+    except (TypeError, KeyError, AttributeError):
+        noticed = True
+    assert noticed == (right[kind] is not right[wrong])

@@ -1,0 +1,82 @@
+"""Which records each command concerns, and whether they are read before it is decided."""
+
+from typing import Any
+
+import pytest
+
+from autocredits.domain.accounts import Adjust, ChangeStanding, OpenAccount
+from autocredits.domain.decide import Command
+from autocredits.domain.purchases import (
+    Fulfil,
+    Order,
+    PaymentNews,
+    PlanLook,
+    RecordCheckout,
+    SettleReview,
+    StartPurchase,
+)
+from autocredits.domain.queueing import ResendOrder
+from tests.unit.builders import (
+    PLATFORM,
+    accepted,
+    capture,
+    completed,
+    conversion,
+    debit,
+    hold,
+    idempotency,
+    order,
+    placed,
+    product,
+    queue_order,
+    release,
+    requested,
+    sourcing,
+)
+
+KEY = idempotency("k1")
+NEWS = PaymentNews(provider="stripe", what="paid", purchase_id="b1")
+PAID = PaymentNews(provider="stripe", what="paid", purchase_id="b1", payment_id="pay1")
+PURCHASE: Any = {"caller": PLATFORM, "idempotency": KEY, "purchase_id": "b1", "order": Order(package="p")}
+PURCHASE |= {"payment_method": "card", "provider": "stripe"}
+COUPON = (("coupon", "C"), ("coupon_use", "C"))
+
+COMMANDS: list[tuple[Command, tuple[tuple[str, str], ...], bool]] = [
+    (OpenAccount(PLATFORM, "active"), (), True),
+    (ChangeStanding(PLATFORM, {"status": "paused"}), (), True),
+    (Adjust(PLATFORM, KEY, "finder", 1, "a gift"), (("key", "k1"),), True),
+    (debit(order(), KEY), (("key", "k1"), ("order", "o1")), True),
+    (debit(product(), KEY), (("key", "k1"), ("product", "p1")), True),
+    (hold(order(), KEY), (("key", "k1"), ("order", "o1")), True),
+    (queue_order(order(), KEY), (("key", "k1"), ("order", "o1")), True),
+    (ResendOrder(PLATFORM, "o1", "r1"), (("order", "o1"),), False),
+    (capture(), (("order", "o1"),), False),
+    (capture("p1", kind="product"), (("product", "p1"),), False),
+    (release(), (("order", "o1"),), False),
+    (requested(), (("order", "o1"),), True),
+    (requested(attempt=2), (("order", "o1"),), False),
+    (sourcing(), (("product", "p1"),), True),
+    (placed(), (("order", "o1"),), False),
+    (accepted(), (("product", "p1"),), False),
+    (conversion(), (("order", "o1"),), False),
+    (completed(), (("order", "o1"),), False),
+    (StartPurchase(**PURCHASE), (("key", "k1"), ("purchase", "b1")), True),
+    (StartPurchase(**PURCHASE, coupon="C"), (("key", "k1"), ("purchase", "b1"), *COUPON), False),
+    (RecordCheckout(purchase_id="b1", provider_reference="r", redirect_url=None), (("purchase", "b1"),), False),
+    (PlanLook("b1"), (("purchase", "b1"),), False),
+    (Fulfil(NEWS), (("purchase", "b1"),), False),
+    (Fulfil(PAID, "C"), (("purchase", "b1"), ("payment", "stripe#pay1"), *COUPON), False),
+    (SettleReview(caller=PLATFORM, purchase_id="b1", credit=True, reason="r"), (("purchase", "b1"),), False),
+    (
+        SettleReview(caller=PLATFORM, purchase_id="b1", credit=True, reason="r", coupon="C"),
+        (("purchase", "b1"), *COUPON),
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "records", "expects_new"), COMMANDS)
+def test_what_a_command_concerns(command: Command, records: tuple[Any, ...], expects_new: bool) -> None:  # noqa: FBT001
+    """Its records are these, and they are read beforehand unless they are usually new."""
+    assert command.records() == records
+    assert command.expects_new() is expects_new
