@@ -5,12 +5,14 @@ from tests.unit.books import check_books
 from tests.unit.builders import (
     Account,
     capture,
+    completed,
     debit,
     failed,
     hold,
     merchant,
     opened,
     order,
+    placed,
     product,
     release,
     requested,
@@ -277,3 +279,13 @@ def test_an_entry_that_ends_a_part_says_how_it_was_opened() -> None:
     account.do(hold(order(tracking="qtrack")))
     page = account.do(capture()).page
     assert [(entry.part, entry.tracking) for entry in page.entries] == [("order", "none"), ("tracking", "qtrack")]
+
+
+@pytest.mark.parametrize(("again", "status"), [("bce", "shipped"), ("qtrack", "ordered")])
+def test_a_conversion_of_an_earlier_attempt_counts_for_its_own_method(again: str, status: str) -> None:
+    """An order placed in a second attempt is shipped if its method was converted in the first, else once it is."""
+    account = opened(10_000)
+    for command in (requested(tracking="bce"), completed(), failed(), requested(tracking=again), placed()):
+        account.do(command)
+    assert account.work().status == status
+    check_books(account)

@@ -153,11 +153,17 @@ def present_work(draft: Draft, work: Work | None, request: WorkRequest, status: 
             status=status,
             attempt=work.attempt + 1,
             parts={},
+            converted=is_converted(work, request.tracking),
             reason=None,
         )
     if work.status == "queued":
         return replace(work, status=status)
     return replace(work, tracking=request.tracking)
+
+
+def is_converted(work: Work, tracking: str | None) -> bool:
+    """Whether a new attempt by this method has been converted already, and so is shipped once it is placed."""
+    return work.converted and charge_name("tracking", tracking) in work.charged
 
 
 def open_parts(draft: Draft, work: Work, price: Price, cause: Cause, expires_at: int) -> Work:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .access import Caller
 from .accounts import check_exists
-from .charges import check_visible, check_works_for, present_work
+from .charges import check_visible, check_works_for, is_converted, present_work
 from .decide import Done, Draft, IdempotencyKey
 from .errors import Problem
 from .ids import hold_id
@@ -79,7 +79,13 @@ class ResendOrder:
         if work.status != "failed":
             raise Problem("invalid_transition", "Only a failed order can be sent again.")
         again = replace(
-            work, status="queued", attempt=work.attempt + 1, parts={}, reason=None, resent_by=self.request_id
+            work,
+            status="queued",
+            attempt=work.attempt + 1,
+            parts={},
+            converted=is_converted(work, work.tracking),
+            reason=None,
+            resent_by=self.request_id,
         )
         return Done(did="resent", work=draft.put_work(again, moved=False))
 
