@@ -379,5 +379,5 @@ def test_kills_lose_and_double_nothing(judged: Callable[..., Verdict], scene: st
 )
 def test_a_broken_store_is_found_out(judged: Callable[..., Verdict], broken: str, shown_by: str) -> None:
     """Commits without conditions, without keys, or with keys that come later do not get through a few kills."""
-    verdict = judged("hot", 0, 20, broken)
+    verdict = judged("hot", 0, 12, broken)
     assert any(shown_by in wrong for wrong in verdict.wrong), verdict.wrong[:5]
