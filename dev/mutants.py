@@ -41,8 +41,14 @@ PARTS: Mapping[str, Sequence[str]] = {
 }
 """What is mutated. Each part takes half of `MAX_SECONDS` at most, on two idle cores."""
 
-JUDGES = ("tests/unit", "tests/concurrency/test_ledger_faults.py")
-"""The tests that have to notice: all that need no engine and end the same way every time."""
+JUDGES = (
+    *("tests/unit", "tests/concurrency/test_ledger_faults.py"),
+    "tests/concurrency/test_pairs.py::test_pairs[0]",
+    "tests/concurrency/test_schedules.py::test_three_deliveries_with_two_faults[0]",
+    "tests/concurrency/test_schedules.py::test_random_schedules[0]",
+)
+"""The tests that have to notice: the unit tests, and a share of the scheduler's fast set. They need no engine, and end
+the same way every time."""
 
 NO_JUDGES = (
     *("tests/unit/test_engines.py", "tests/unit/test_history.py", "tests/unit/test_worklist.py"),
@@ -50,7 +56,10 @@ NO_JUDGES = (
 )
 """Of those, the ones that are about something else, or about the text of the product."""
 
-COPIED = ("tests/proof.py", "tests/unit", "tests/concurrency", "dev", "functions", "template.yaml")
+COPIED = (
+    *("tests/proof.py", "tests/unit", "tests/concurrency", "tests/functional", "tests/payments"),
+    *("dev", "functions", "events", "template.yaml"),
+)
 
 PYPROJECT = """\
 [tool.pytest.ini_options]
@@ -62,12 +71,13 @@ markers = ["slow: takes more than a few seconds"]
 [tool.mutmut]
 source_paths = ["autocredits"]
 only_mutate = {modules}
-also_copy = ["conftest.py", "dev", "functions", "template.yaml"]
+also_copy = ["conftest.py", "dev", "functions", "events", "template.yaml"]
 pytest_add_cli_args_test_selection = {judges}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist"]
 use_git_change_detection = false
 track_dependencies = false
-timeout_constant = 2.0
+timeout_multiplier = 6.0
+timeout_constant = 5.0
 """
 
 CONFTEST = '''\

@@ -717,3 +717,80 @@ def test_a_purchase_is_sold_while_the_account_is_paused() -> None:
         except Problem as problem:
             told = problem.code
         assert told == code
+
+
+def test_a_purchase_knows_the_newest_page_that_touched_it() -> None:
+    """0 before the first."""
+    assert (PAID.newest_version(), replace(PAID, versions=(3, 5)).newest_version()) == (3, 5)
+    assert replace(PAID, versions=()).newest_version() == 0
+
+
+def test_a_purchases_pages_are_stored_as_a_list() -> None:
+    """Stores know lists and no tuples."""
+    assert isinstance(PAID.to_map()["versions"], list)
+
+
+def test_a_load_of_nothing_costs_and_grants_nothing() -> None:
+    """Not even a cent."""
+    purchase = start(order=Order(amount=0)).priced(draft_of(PAID))
+    assert (purchase.price, purchase.credits, purchase.provider) == (0, 0, None)
+
+
+def test_a_coupon_is_judged_by_the_time_of_the_start() -> None:
+    """One that has ended, or has not begun, starts no purchase."""
+    cases: list[dict[str, Any]] = [{"ends_at": NOW_MS}, {"starts_at": NOW_MS + 1}]
+    for dates in cases:
+        draft = draft_of(PAID, {("coupon", "C"): replace(TEN_PERCENT, **dates)})
+        with pytest.raises(Problem):
+            start(coupon="C").decide(draft)
+
+
+@pytest.mark.parametrize("what", ["declined", "canceled", "expired"])
+def test_a_failed_payment_gives_one_use_back(what: str) -> None:
+    """Of two uses one is left; it is counted again when the payment succeeds after all, and only once."""
+    account = bought(start("k2", "b2", coupon="C"), coupon=TEN_PERCENT)
+    assert uses(account) == (2, 2)
+    account.do(hear(what, coupon="C"))
+    assert (uses(account), purchase_of(account).coupon_counted) == ((1, 1), False)
+    account.do(hear("paid", 3591, coupon="C"))
+    assert (uses(account), purchase_of(account).coupon_counted) == ((2, 2), True)
+    account.do(hear("refunded", 1, coupon="C"))
+    assert uses(account) == (2, 2)
+
+
+def test_a_refused_review_gives_one_use_back() -> None:
+    """Of two uses one is left."""
+    account = bought(start("k2", "b2", coupon="C"), hear("paid", 1, coupon="C"), coupon=TEN_PERCENT)
+    account.do(review(credit=False, coupon="C"))
+    assert uses(account) == (1, 1)
+
+
+def test_a_refused_review_knows_its_coupon_as_not_counted() -> None:
+    """Also before it is stored."""
+    coupon, used = counted(TEN_PERCENT, None, 1)
+    purchase = replace(PAID, status="review", coupon="C", coupon_counted=True)
+    draft = draft_of(purchase, {("coupon", "C"): coupon, ("coupon_use", "C"): used})
+    review(credit=False, coupon="C").decide(draft)
+    refused = draft.get(KEY, Purchase)
+    assert refused is not None
+    assert refused.coupon_counted is False
+
+
+@pytest.mark.parametrize(("amount", "status"), [(4000, "credited"), (3999, "review")])
+def test_the_payment_that_came_last_is_the_purchases_own(amount: int, status: str) -> None:
+    """A first payment was declined; what is refunded later is the second."""
+    declined = replace(PAID, status="declined", payment_id="pay1")
+    draft = draft_of(declined)
+    hear("paid", amount, payment_id="pay2").decide(draft)
+    purchase = draft.get(KEY, Purchase)
+    assert purchase is not None
+    assert (purchase.status, purchase.payment_id) == (status, "pay2")
+
+
+def test_a_payment_beyond_the_limit_is_the_purchases_own() -> None:
+    """Also after another was declined."""
+    draft = draft_of(replace(PAID, status="declined"), available=100_000_000_000)
+    hear("paid", 4000, payment_id="pay2").decide(draft)
+    purchase = draft.get(KEY, Purchase)
+    assert purchase is not None
+    assert (purchase.status, purchase.payment_id) == ("review", "pay2")
