@@ -101,7 +101,7 @@ def load_rate_card(data: Mapping[str, Any]) -> RateCard:
     if card.sourcing <= 0 or any(cell <= 0 for cell in card.cells.values()):
         raise BadCatalogError(f"{card.name}: every price must be above 0")
     for order_type, tracking in PRICED:
-        if tracking != "none" and order_type != "manual" and min(card.parts(order_type, tracking).values()) <= 0:
+        if min(card.parts(order_type, tracking).values()) <= 0:
             raise BadCatalogError(f"{card.name}: {order_type} with {tracking} must cost more than without")
     return card
 
