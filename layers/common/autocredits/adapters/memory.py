@@ -13,6 +13,9 @@ from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, Records,
 from autocredits.domain.work import work_from_map
 from autocredits.ledger import ConflictError, Due, Listed, Snapshot, list_position
 
+MAX_ACTIONS = 100
+MAX_ITEM_BYTES = 400 * 1024
+
 
 @dataclass(slots=True)
 class MemoryStore:
@@ -105,7 +108,8 @@ class MemoryStore:
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
     ) -> None:
-        """All or nothing, under every condition."""
+        """All or nothing, under every condition. Raises ValueError for what DynamoDB would not take at all."""
+        _check_size(page or vacant, writes)
         with self.lock:
             stored = self.read(account_id, [write.key for write in writes])
             failed = [write.key for write in writes if not _holds(write, stored.get(write.key))]
@@ -123,6 +127,14 @@ class MemoryStore:
 def _place(account_id: str, key: RecordKey) -> tuple[str, RecordKey]:
     """Where a record lies: payments and coupons belong to no account."""
     return ("" if key[0] in GLOBAL_KINDS else account_id), key
+
+
+def _check_size(page: Page | int | None, writes: Sequence[RecordWrite]) -> None:
+    """DynamoDB takes 100 actions a transaction, no item twice, and about 400 KB an item."""
+    if len(writes) + (page is not None) > MAX_ACTIONS or len({write.key for write in writes}) < len(writes):
+        raise ValueError("a transaction with too many actions, or with an item twice")
+    if any(len(json.dumps(write.record.to_map())) > MAX_ITEM_BYTES for write in writes):
+        raise ValueError("an item that is too large")
 
 
 def _holds(write: RecordWrite, stored: Record | None) -> bool:
