@@ -43,7 +43,7 @@ class _Raw:
 def _error(request: AWSRequest, status: int, code: str, **more: Any) -> AWSResponse:
     body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code, **more}).encode()
     headers = HeadersDict({"Content-Type": "application/x-amz-json-1.0"})
-    return AWSResponse(str(request.url), status, headers, _Raw(body))  # type: ignore[arg-type] - botocore's own class
+    return AWSResponse(str(request.url), status, headers, _Raw(body))  # type: ignore[arg-type]  # botocore's own class
 
 
 def _lost(_: "Wire", request: AWSRequest) -> AWSResponse:
