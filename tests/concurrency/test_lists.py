@@ -55,7 +55,7 @@ def ends_of(order_id: str, store_id: str) -> list[list[Command]]:
 
 def write_history(stores: Sequence[Store]) -> None:
     """The same orders of the same times into each store, some of one millisecond, and some of another account."""
-    chance = random.Random(SEED)  # noqa: S311 - nothing secret
+    chance = random.Random(SEED)
     clock = ManualClock()
     ledgers = [Ledger(store, clock, CATALOG) for store in stores]
 

@@ -526,7 +526,7 @@ def aftermath(stack: Stack) -> Aftermath:
     """The storm, once it is over: nothing is left in the queue."""
     seed = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(10**9))
     print(f"STORM_SEED={seed}")  # noqa: T201 - shown with a failure
-    chance = random.Random(seed)  # noqa: S311 - nothing secret
+    chance = random.Random(seed)
     storm = Storm(chance)
     deliveries = storm.deliveries()
     places = Places(Path(), int(stack.info["endpoint_url"].rpartition(":")[2]))
