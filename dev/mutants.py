@@ -121,7 +121,7 @@ class Result:
 
     def text(self, name: str) -> str:
         """As a row of the table."""
-        counts = "".join(f" {self.ends.get(end, 0):6}" for end in ENDS)
+        counts = "".join(f" {self.ends.get(end, 0):8}" for end in ENDS)
         return f"{name:20} {sum(self.ends.values()):6}{counts}  {self.share_killed():7.2%}"
 
 
@@ -269,7 +269,7 @@ def run_part(name: str, *, keep: bool, write: bool) -> bool:
     for result in results.values():
         ends.update(result.ends)
     whole = Result(ends, [mutant for result in results.values() for mutant in result.survivors])
-    print(f"{name:20} {'all':>6}" + "".join(f" {end[:8]:>8}"[-7:] for end in ENDS))
+    print(f"{name:20} {'all':>6}" + "".join(f" {end:>8}" for end in ENDS))
     print("\n".join(result.text(path) for path, result in [*results.items(), ("together", whole)]))
     if write:
         known = listed()
