@@ -9,12 +9,13 @@ from typing import Any
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.payments import Purchase, purchase_from_map
-from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, Records, record_from_map, rev_of
+from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, Records, record_from_map
 from autocredits.domain.work import work_from_map
-from autocredits.ledger import ConflictError, Due, Listed, Snapshot, list_position
+from autocredits.ledger import LISTED_STATUSES, ConflictError, Due, Listed, Snapshot, list_position
 
 MAX_ACTIONS = 100
 MAX_ITEM_BYTES = 400 * 1024
+MAX_COMMIT_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -45,20 +46,24 @@ class MemoryStore:
         return [page for page in pages if page is not None]
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
-        """Those of the records that exist."""
+        """Those of the records that exist. Raises ValueError for one that is asked for twice."""
+        _check_keys(keys)
         with self.lock:
             found = {key: self.records.get(_place(account_id, key)) for key in keys}
         return {key: record_from_map(key, json.loads(text)) for key, text in found.items() if text is not None}
 
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
-        """Page and records at one moment."""
+        """Page and records at one moment. Raises ValueError for more than one transaction reads."""
+        _check_keys(keys, MAX_ACTIONS - 1)
         with self.lock:
             return Snapshot(version in self.pages.get(account_id, {}), self.read(account_id, keys))
 
     def list_orders(
         self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
     ) -> list[Listed]:
-        """Orders beyond `start`, by creation or by the time they got `status`."""
+        """Orders beyond `start`, by creation or by the time they got `status`, if that status has a list."""
+        if status not in (None, *LISTED_STATUSES):
+            return []
         with self.lock:
             works = [
                 work_from_map(json.loads(text))
@@ -109,7 +114,7 @@ class MemoryStore:
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
     ) -> None:
         """All or nothing, under every condition. Raises ValueError for what DynamoDB would not take at all."""
-        _check_size(page or vacant, writes)
+        _check_size(page, vacant, writes)
         with self.lock:
             stored = self.read(account_id, [write.key for write in writes])
             failed = [write.key for write in writes if not _holds(write, stored.get(write.key))]
@@ -129,19 +134,29 @@ def _place(account_id: str, key: RecordKey) -> tuple[str, RecordKey]:
     return ("" if key[0] in GLOBAL_KINDS else account_id), key
 
 
-def _check_size(page: Page | int | None, writes: Sequence[RecordWrite]) -> None:
-    """DynamoDB takes 100 actions a transaction, no item twice, and about 400 KB an item."""
-    if len(writes) + (page is not None) > MAX_ACTIONS or len({write.key for write in writes}) < len(writes):
-        raise ValueError("a transaction with too many actions, or with an item twice")
-    if any(len(json.dumps(write.record.to_map())) > MAX_ITEM_BYTES for write in writes):
-        raise ValueError("an item that is too large")
+def _check_keys(keys: Sequence[RecordKey], most: int | None = None) -> None:
+    """DynamoDB reads no item twice in one call."""
+    if len(set(keys)) < len(keys) or (most is not None and len(keys) > most):
+        raise ValueError("too many keys, or one twice")
+
+
+def _check_size(page: Page | None, vacant: int | None, writes: Sequence[RecordWrite]) -> None:
+    """DynamoDB takes 1 to 100 actions and 4 MB a transaction, no item twice, and about 400 KB an item."""
+    actions = len(writes) + (page is not None or vacant is not None)
+    if not 0 < actions <= MAX_ACTIONS or len({write.key for write in writes}) < len(writes):
+        raise ValueError("a transaction of no actions or too many, or with an item twice")
+    items = [write.record.to_map() for write in writes] + ([page.to_map()] if page else [])
+    sizes = [len(json.dumps(item, ensure_ascii=False).encode("utf-8", "surrogatepass")) for item in items]
+    if max(sizes, default=0) > MAX_ITEM_BYTES or sum(sizes) > MAX_COMMIT_BYTES:
+        raise ValueError("an item or a transaction that is too large")
 
 
 def _holds(write: RecordWrite, stored: Record | None) -> bool:
     """Whether the write's condition holds: the record is absent, or has the expected rev."""
     if write.expected_rev is None:
         return stored is None
-    return rev_of(stored) == write.expected_rev
+    # A rev of 0 is not stored, as DynamoDB's condition sees.
+    return stored is not None and stored.to_map().get("rev") == write.expected_rev
 
 
 @dataclass(slots=True)
