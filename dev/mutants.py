@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,22 @@ timeout_constant = 5.0
 CONFTEST = '''\
 """Few examples, always the same, and not made smaller: a mutant ends the same way each time, and soon."""
 
+import contextlib
+
 import pytest
 from hypothesis import Phase, settings
+from mutmut.core import MutmutCallStack
+
+_reset = MutmutCallStack.reset
+
+
+def _reset_anywhere(token: object) -> None:
+    """The scheduler throws crashed handlers away in another context than they ran in."""
+    with contextlib.suppress(ValueError):
+        _reset(token)
+
+
+MutmutCallStack.reset = _reset_anywhere
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -219,10 +233,18 @@ def read_results(copy: Path, modules: Sequence[str]) -> dict[str, Result]:
     return {
         path: Result(
             Counter(end if end in ENDS else "other" for end in module["ends"]),
-            [Mutant(where, tuple(diff)) for where, diff in module["survivors"]],
+            numbered([Mutant(where, tuple(diff)) for where, diff in module["survivors"]]),
         )
         for path, module in found.items()
     }
+
+
+def numbered(mutants: Sequence[Mutant]) -> list[Mutant]:
+    """The mutants, each with a name of its own where a function has the same line twice."""
+    return [
+        replace(mutant, where=f"{mutant.where} ({before + 1})") if (before := mutants[:place].count(mutant)) else mutant
+        for place, mutant in enumerate(mutants)
+    ]
 
 
 def listed() -> dict[Mutant, str]:
