@@ -12,7 +12,7 @@ from autocredits.domain.state import Balance
 from autocredits.domain.times import parse_time
 from autocredits.domain.work import Work
 from autocredits.ledger import Accepted
-from tests.unit.builders import ACCOUNT_ID, NOW_MS, PLATFORM, Account, adjust, hold, opened, order, placed
+from tests.unit.builders import ACCOUNT_ID, NOW_MS, PLATFORM, Account, adjust, capture, hold, opened, order, placed
 
 PAIRS = [
     (kind, method) for kind in ("fba", "auto", "manual") for method in ("none", "bce", "qtrack", "tracking_generator")
@@ -71,10 +71,12 @@ def test_a_time_is_a_whole_number() -> None:
 
 
 def test_the_state_before_a_page_knows_what_was_held() -> None:
-    """A hold's page held nothing before it."""
+    """A hold's page held nothing before it, and its capture's page what it took."""
     account = opened(1000)
     account.do(hold(order()))
     assert account.page().state_before().balance("auto_order") == Balance(1000, 0)
+    account.do(capture())
+    assert account.page().state_before().balance("auto_order") == Balance(1000, 100)
 
 
 @pytest.mark.parametrize(

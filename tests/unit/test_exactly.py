@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from autocredits.domain.accounts import Adjust
 from autocredits.domain.decide import Command, Done
 from autocredits.domain.journal import Entry
 from autocredits.domain.queueing import ResendOrder
@@ -561,10 +562,12 @@ def test_a_resent_order_to_the_last_field() -> None:
 
 
 def test_an_adjustment_to_the_last_field() -> None:
-    """The entry has the caller, the reason and the key."""
+    """The entry has the caller, the reason, the reference and the key."""
     account = account_of()
-    done, entries = beside(account, adjust("finder", 250, idempotency("k1"), merchant()))
-    assert entries == [Entry(kind="adjusted", actor="merchant", unit="finder", posted=250, reason="a gift", key="k1")]
+    command = Adjust(merchant(), idempotency("k1"), "finder", 250, "a gift", "ticket 7")
+    done, entries = beside(account, command)
+    told = {"reason": "a gift", "reference": "ticket 7", "key": "k1"}
+    assert entries == [Entry(kind="adjusted", actor="merchant", unit="finder", posted=250, **told)]  # type: ignore[arg-type]
     assert done == Done(did="adjusted", first=1, count=1)
     key = account.store.read(ACCOUNT_ID, [("key", "k1")])["key", "k1"]
     assert key.to_map() == {"key": "k1", "fingerprint": "request of k1", "version": 4, "first": 1, "count": 1}
