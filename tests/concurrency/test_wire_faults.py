@@ -1,4 +1,8 @@
-"""Every call of every kind of delivery meets every fault of the wire, at botocore's `before-send`, on a real engine."""
+"""Every call of every kind of delivery meets every fault of the wire, at botocore's `before-send`, on a real engine.
+
+First the handlers over a store on the wire, in every state; then as they are deployed, by the clients that production
+makes, for the queue too, and with outages that last until the caller has been answered and asks again.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +17,15 @@ from botocore.awsrequest import AWSRequest, AWSResponse, HeadersDict
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from botocore.retries.standard import ExponentialBackoff
 
-from autocredits.adapters.dynamo import DynamoStore
+from autocredits.adapters.dynamo import DynamoStore, _serialize
 from autocredits.adapters.production import open_catalog
-from autocredits.domain.decide import RecordWrite
+from autocredits.domain.decide import Draft, RecordWrite
 from autocredits.ledger import ConflictError, Ledger
 from dev import engines
 from tests.concurrency.conftest import make_table
 from tests.concurrency.deliveries import ACCOUNT, KINDS, RICH, Delivery, base_store
+from tests.concurrency.outages import EXTENTS, Deed, End, Extent, Place, check_books, deeds, deployed
+from tests.concurrency.outages import Wire as Line
 from tests.concurrency.scheduler import Worker
 from tests.concurrency.tables import client_of
 from tests.concurrency.truth import Aftermath, Violation, check_replays
@@ -268,3 +274,129 @@ def test_silence_taken_for_success_is_found_out(endpoint: str, monkeypatch: pyte
     monkeypatch.setattr(DynamoStore, "commit", commit)
     with pytest.raises((Violation, AssertionError, ConflictError)):
         _check(endpoint, "debit", "new", [{plain.sent - 1: "conflict"}], plain)
+
+
+DEEDS = deeds()
+
+# Defects that are known, each shown by the last test below: the deed, and its answer that does not tell what was done.
+EXCUSED: dict[str, Any] = {
+    "coupon made": "coupon_exists",
+    "resend": "invalid_transition",
+    "resend all": {"resent": 0, "more": False},
+    "review: credit": "invalid_transition",
+    "review: refuse": "invalid_transition",
+}
+
+Break = tuple[int, str, Extent]
+
+
+@pytest.fixture
+def place(endpoints: Callable[[engines.Name], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """The handlers as they are deployed; the SDK tries again at once."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
+    with deployed(endpoints("dynoxide")) as place:
+        yield place
+
+
+def do(place: Place, deed: Deed, *breaks: Break) -> tuple[End, Line]:
+    """One deed on a line that breaks there."""
+    line = Line({call: (FAULTS[name], extent) for call, name, extent in breaks})
+    return deed.run(place, line), line
+
+
+def _is_excused(name: str, end: End) -> bool:
+    """Whether this is the answer of a known defect."""
+    status, body = end.told
+    return name in EXCUSED and (EXCUSED[name] == body or (status == 409 and body["code"] == EXCUSED[name]))
+
+
+def _is_alike(end: End, plain: End) -> bool:
+    """The same in the table, in the queue and as told; 200 for 201 tells that it was there."""
+    (status, body), (plain_status, plain_body) = end.told, plain.told
+    told = body == plain_body and status in (plain_status, 200)
+    return told and (end.items, end.queued, end.buried) == (plain.items, plain.queued, plain.buried)
+
+
+def _meet(place: Place, name: str, plans: Sequence[Sequence[Break]], plain: End) -> tuple[int, int]:
+    """Every plan ends as none does; how many faults were met, and how often a caller had to ask again."""
+    met = again = 0
+    for breaks in plans:
+        end, line = do(place, DEEDS[name], *breaks)
+        if _is_excused(name, end):
+            check_books(place, end)
+        else:
+            assert _is_alike(end, plain), (name, breaks, end.told, plain.told)
+        met, again = met + line.met, again + end.tries - 1
+    return met, again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DEEDS)
+def test_every_deed_survives_every_fault(place: Place, name: str) -> None:
+    """A fault at any call, for the SDK alone, for the service, or as an outage for the caller, changes nothing."""
+    random = Random(f"{seed()} {name}")
+    plain, line = do(place, DEEDS[name])
+    assert (plain.told[0] < 300, plain.tries) == (True, 1)
+    check_books(place, plain)
+    plans = [[(call, fault, extent)] for call in range(line.calls) for fault in FAULTS for extent in EXTENTS]
+    plans = random.sample(plans, min(len(plans), size(test=24, prove=len(plans))))
+    met, again = _meet(place, name, plans, plain)
+    tally(calls=line.calls, runs=len(plans), faults=met, repeats=again)
+    assert met
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DEEDS)
+def test_every_deed_survives_two_faults(place: Place, name: str) -> None:
+    """Two faults at two calls, also where the second meets what the first made necessary."""
+    random = Random(f"{seed()} two {name}")
+    plain, line = do(place, DEEDS[name])
+    faults = list(FAULTS)
+    plans: list[list[Break]] = [
+        [(call, random.choice(faults), random.choice(EXTENTS)) for call in random.sample(range(line.calls + 4), 2)]
+        for _ in range(size(test=4, prove=200))
+    ]
+    met, again = _meet(place, name, plans, plain)
+    tally(runs=len(plans), faults=met, repeats=again)
+
+
+def _unconditional(self: DynamoStore, key: Any, attributes: Any, _: int | None) -> Any:
+    item = {**key, **{name: _serialize(value) for name, value in attributes.items()}}
+    return {"Put": {"TableName": self.table_name, "Item": item}}
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "method", "instead"),
+    [
+        pytest.param("debit", DynamoStore, "_put", _unconditional, id="a debit without conditions"),
+        pytest.param("adjustment", DynamoStore, "_put", _unconditional, id="an adjustment without conditions"),
+        pytest.param("debit", Draft, "replay", lambda *_: None, id="a key that is not looked for"),
+    ],
+)
+def test_a_double_charge_is_found_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch, name: str, owner: type, method: str, instead: Any
+) -> None:
+    """A service that writes without conditions, or never asks whether a key is known, is caught by a lost answer."""
+    plain, line = do(place, DEEDS[name])
+    monkeypatch.setattr(owner, method, instead)
+    with pytest.raises(AssertionError):
+        _meet(place, name, [[(line.calls - 1, "answer lost", "outage")]], plain)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defects that are reported, and not mended yet")
+@pytest.mark.parametrize(
+    ("name", "from_end", "fault", "extent"),
+    [
+        pytest.param("coupon made", 1, "conflict", "once", id="a conflict is told as a coupon that exists"),
+        pytest.param("coupon made", 1, "answer lost", "twice", id="a coupon's own maker is told that it exists"),
+        pytest.param("resend", 1, "request lost", "twice", id="a resent order's message is never sent"),
+        pytest.param("resend all", 1, "request lost", "twice", id="resent orders' messages are never sent"),
+        pytest.param("review: credit", 2, "answer lost", "twice", id="a review that credited is told as refused"),
+        pytest.param("review: refuse", 2, "answer lost", "twice", id="a review that refused is told as refused"),
+    ],
+)
+def test_what_was_done_is_told(place: Place, name: str, from_end: int, fault: str, extent: Extent) -> None:
+    """The answer after a fault is the success that it was, and what was to be sent is sent."""
+    plain, line = do(place, DEEDS[name])
+    end, _ = do(place, DEEDS[name], (line.calls - from_end, fault, extent))
+    assert _is_alike(end, plain), end.told
