@@ -8,7 +8,8 @@ from autocredits.domain.access import Caller, is_platform
 from autocredits.domain.accounts import ChangeStanding
 from autocredits.domain.catalog import BadCatalogError, Package, load_packages, load_rate_card
 from autocredits.domain.decide import Done, RecordWrite
-from autocredits.domain.state import Balance
+from autocredits.domain.money import MAX_BALANCE
+from autocredits.domain.state import Balance, State
 from autocredits.domain.times import parse_time
 from autocredits.domain.work import Work
 from autocredits.ledger import Accepted
@@ -114,3 +115,10 @@ def test_a_record_of_the_first_page_waits_for_it(version: int, code: str) -> Non
     work = Work(kind="order", work_id="o1", store_id="s1", status="processing", versions=versions, **plain)
     account.store.commit(ACCOUNT_ID, None, [RecordWrite(("order", "o1"), work, None)])
     assert account.refusal(placed()).code == code
+
+
+def test_only_what_grows_is_limited() -> None:
+    """A balance above the limit, however it came there, may still be held and spent."""
+    state = State(balances={"finder": Balance(MAX_BALANCE + 2)})
+    assert state.move("finder", 0, 1).balance("finder") == Balance(MAX_BALANCE + 2, 1)
+    assert state.move("finder", -1, 0).balance("finder") == Balance(MAX_BALANCE + 1, 0)
