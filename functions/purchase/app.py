@@ -159,6 +159,7 @@ def settle_review(account_id: str, purchase_id: str) -> http.Answer:
     command = SettleReview(
         caller=caller,
         purchase_id=purchase_id,
+        request_id=request.request_id(),
         credit=body.decision == "credit",
         reason=body.reason,
         coupon=known.coupon if known else None,

@@ -52,7 +52,7 @@ Item = dict[str, Any]
 
 
 Fault = Callable[[Any, Any], AWSResponse | None]
-"""Of wire and request: raises what the network raises, gives an answer in the engine's place, or None where it is none for the call."""
+"""Of wire and request: raises what the network raises, gives an answer in the engine's place, or None for no fault."""
 
 
 @dataclass
@@ -75,8 +75,8 @@ class Wire:
         if fault and (first or extent != "once"):
             self.down = self.down or extent == "outage"
             self.met += 1
-            if answer := fault(self, request):
-                return answer
+            if told := fault(self, request):
+                return told
             self.met -= 1  # it is none for this call
         elif self.down:
             raise ConnectTimeoutError(endpoint_url=request.url)
@@ -95,7 +95,7 @@ class Wire:
         if "MessageBody" in asked:
             to = self.buried if asked["QueueUrl"].endswith("dead") else self.queued
             to.append(asked["MessageBody"])
-        return _answer(request, {"MessageId": uuid4().hex})
+        return answer(request, {"MessageId": uuid4().hex})
 
 
 class _Raw:
@@ -107,10 +107,11 @@ class _Raw:
         yield self.content
 
 
-def _answer(request: Any, body: Item) -> AWSResponse:
+def answer(request: Any, body: Item, status: int = 200) -> AWSResponse:
+    """What AWS says."""
     raw: Any = _Raw(json.dumps(body).encode())
     headers: Any = HeadersDict({"Content-Type": "application/x-amz-json-1.0"})
-    return AWSResponse(request.url, 200, headers, raw)
+    return AWSResponse(str(request.url), status, headers, raw)
 
 
 @dataclass
@@ -125,7 +126,7 @@ class Place:
     def before_send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
         """Of every client that is made meanwhile. Without a wire nothing is counted and nothing fails."""
         if "secrets-manager" in event_name:
-            return _answer(request, {"Name": "sandbox", "SecretString": json.dumps({"signing": [SECRET]})})
+            return answer(request, {"Name": "sandbox", "SecretString": json.dumps({"signing": [SECRET]})})
         if self.wire is not None:
             return self.wire.before_send(request)
         return Wire().queue(request) if "sqs" in request.url else None
@@ -223,17 +224,17 @@ class Deed:
     def run(self, place: Place, wire: Wire) -> End:
         """Do it as its caller would: again, while the answer is 503 or the message is not acknowledged."""
         with table_with(place, self.base(place)) as name:
-            answer, tries = {"statusCode": 503}, 0
-            while _is_open(answer) and tries < MAX_TRIES:
+            heard, tries = {"statusCode": 503}, 0
+            while _is_open(heard) and tries < MAX_TRIES:
                 tries += 1
                 place.wire = wire
-                answer = self.request.handler(self.request.event(tries), Context())
+                heard = self.request.handler(self.request.event(tries), Context())
                 place.wire, wire.down = None, False
             for body in sorted(set(wire.queued)):
                 consume_worker.handler(_received(body), Context())
             items = _items(place, name)
             wire.session.close()
-        return End(_told(answer), items, frozenset(wire.queued), frozenset(wire.buried), tries)
+        return End(_told(heard), items, frozenset(wire.queued), frozenset(wire.buried), tries)
 
     def base(self, place: Place) -> list[Item]:
         """The items before it, made by the handlers themselves, once."""
@@ -241,9 +242,9 @@ class Deed:
         if known not in place.bases:
             with table_with(place, ()) as name:
                 for step in self.before:
-                    answer = step.handler(step.event(1), Context())
-                    if _is_open(answer) or answer.get("statusCode", 200) >= 300:
-                        raise AssertionError(answer)
+                    heard = step.handler(step.event(1), Context())
+                    if _is_open(heard) or heard.get("statusCode", 200) >= 300:
+                        raise AssertionError(heard)
                 place.bases[known] = place.plain.scan(TableName=name)["Items"]
         return place.bases[known]
 
@@ -262,10 +263,11 @@ def _received(body: str) -> Item:
 
 
 def _items(place: Place, name: str) -> dict[tuple[str, str], Item]:
-    """All items. By which try of the same caller an order was resent is no difference."""
+    """All items. By which try of the same caller an order was resent, or a review settled, is no difference."""
     items: dict[tuple[str, str], Item] = {}
     for item in place.plain.scan(TableName=name, ConsistentRead=True)["Items"]:
         item.pop("resent_by", None)
+        item.pop("reviewed_by", None)
         items[item["pk"]["S"], item["sk"]["S"]] = item
     return items
 
@@ -357,6 +359,10 @@ def deeds() -> dict[str, Deed]:
         "review: refuse": Deed(_review("refuse"), (*base, made["start"], wrong)),
         "coupon made": Deed(coupon),
         "coupon closed": Deed(_coupon("DELETE"), (coupon,)),
+        "hold: failed": Deed(made["hold"], (*held, failed)),
+        "order: failed": Deed(made["order"], (*held, failed)),
+        "auto_order.requested: queued": Deed(made["auto_order.requested"], (*base, made["order"])),
+        "tracking_conversion.completed: held": Deed(made["tracking_conversion.completed"], held),
     }
 
 

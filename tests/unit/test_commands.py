@@ -66,9 +66,13 @@ COMMANDS: list[tuple[Command, tuple[tuple[str, str], ...], bool]] = [
     (PlanLook("b1"), (("purchase", "b1"),), False),
     (Fulfil(NEWS), (("purchase", "b1"),), False),
     (Fulfil(PAID, "C"), (("purchase", "b1"), ("payment", "stripe#pay1"), *COUPON), False),
-    (SettleReview(caller=PLATFORM, purchase_id="b1", credit=True, reason="r"), (("purchase", "b1"),), False),
     (
-        SettleReview(caller=PLATFORM, purchase_id="b1", credit=True, reason="r", coupon="C"),
+        SettleReview(caller=PLATFORM, purchase_id="b1", request_id="r1", credit=True, reason="r"),
+        (("purchase", "b1"),),
+        False,
+    ),
+    (
+        SettleReview(caller=PLATFORM, purchase_id="b1", request_id="r1", credit=True, reason="r", coupon="C"),
         (("purchase", "b1"), *COUPON),
         False,
     ),

@@ -311,6 +311,40 @@ def test_a_record_of_no_account_is_made_once() -> None:
         ledger.make_record(COUPON_KEY, COUPON)
 
 
+def test_a_record_that_is_just_being_written_by_others_is_tried_again() -> None:
+    """A conflict that brings no record tells nothing of it: only a record that is there stands in the way."""
+    ledger, spied, clock = loop(Account(), {"commit": [ConflictError()]})
+    ledger.make_record(COUPON_KEY, COUPON)
+    assert (spied.names(), clock.waits) == (["commit", "commit"], [0.25])
+
+
+def test_a_record_whose_answer_was_lost_is_known_as_ones_own() -> None:
+    """It was written, nobody heard of it, and the next try finds just this record: that is no conflict."""
+    account = Account()
+    account.ledger().make_record(COUPON_KEY, COUPON)
+    ledger, spied, _ = loop(account, {"commit": [UnavailableError()]})
+    ledger.make_record(COUPON_KEY, COUPON)
+    assert spied.names() == ["commit", "commit"]
+
+
+def test_another_record_that_came_while_an_answer_was_lost_stands_in_the_way() -> None:
+    """A record under the same key that says something else is somebody else's."""
+    account = Account()
+    account.ledger().make_record(COUPON_KEY, replace(COUPON, percent_off=2))
+    ledger, _, _ = loop(account, {"commit": [UnavailableError()]})
+    with pytest.raises(ConflictError):
+        ledger.make_record(COUPON_KEY, COUPON)
+
+
+def test_a_record_is_tried_for_less_than_eight_seconds() -> None:
+    """At the eighth second time is up."""
+    ledger, spied, _ = loop(Account(), {"commit": gone(100)}, step_s=4.0)
+    with pytest.raises(Problem) as refused:
+        ledger.make_record(COUPON_KEY, COUPON)
+    assert refused.value.code == "try_again"
+    assert spied.names() == ["commit", "commit"]
+
+
 def test_a_record_of_no_account_is_changed_on_its_rev() -> None:
     """Read, changed, written as it was read; the same again is written no more."""
     ledger, spied, clock = loop(Account())

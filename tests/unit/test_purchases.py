@@ -162,10 +162,10 @@ def test_a_review_is_settled_once(credit: bool, status: str, posted: int) -> Non
     shop = Shop()
     shop.start()
     shop.hear("paid", 1)
-    settle = SettleReview(caller=PLATFORM, purchase_id="p-k1", credit=credit, reason="looked at it")
+    settle = SettleReview(caller=PLATFORM, purchase_id="p-k1", request_id="r1", credit=credit, reason="looked at it")
     assert shop.do(settle).did == status
     with pytest.raises(Problem, match="invalid_transition"):
-        shop.do(settle)
+        shop.do(replace(settle, request_id="r2"))
     assert shop.balance().posted == posted
 
 
@@ -397,7 +397,7 @@ def test_a_refused_review_stays_refused() -> None:
     shop = Shop()
     shop.start()
     shop.hear("paid", 1)
-    shop.do(SettleReview(caller=PLATFORM, purchase_id="p-k1", credit=False, reason="no"))
+    shop.do(SettleReview(caller=PLATFORM, purchase_id="p-k1", request_id="r1", credit=False, reason="no"))
     assert shop.hear("paid", 1) == "nothing"
     shop.hear("refunded", 1)
     assert (shop.purchase().status, shop.balance()) == ("canceled", Balance(FREE))

@@ -255,7 +255,9 @@ def test_a_payment_beyond_the_limit_to_the_last_field() -> None:
 
 def review(credit: bool, coupon: str | None = None) -> SettleReview:  # noqa: FBT001 - as the decision reads
     """A person's decision."""
-    return SettleReview(caller=merchant(), purchase_id="b1", credit=credit, reason="seen", coupon=coupon)
+    return SettleReview(
+        caller=merchant(), purchase_id="b1", request_id="r1", credit=credit, reason="seen", coupon=coupon
+    )
 
 
 def test_a_review_that_credits_to_the_last_field() -> None:
@@ -265,7 +267,9 @@ def test_a_review_that_credits_to_the_last_field() -> None:
     done, entries = beside(account, review(credit=True))
     assert entries == [entry("purchased", "merchant", posted=10_000, reason="seen")]
     assert done == Done(did="credited", first=1, count=1)
-    assert purchase_of(account) == replace(before, status="credited", review_reason=None, versions=(2,), rev=4)
+    assert purchase_of(account) == replace(
+        before, status="credited", review_reason=None, reviewed_by="r1", versions=(2,), rev=4
+    )
 
 
 def test_a_review_that_refuses_to_the_last_field() -> None:
@@ -273,7 +277,19 @@ def test_a_review_that_refuses_to_the_last_field() -> None:
     account = bought(hear("paid", 1))
     before = purchase_of(account)
     assert beside(account, review(credit=False)) == (Done(did="canceled", first=1), [])
-    assert purchase_of(account) == replace(before, status="canceled", review_reason="seen", refused=True, rev=4)
+    assert purchase_of(account) == replace(
+        before, status="canceled", review_reason="seen", refused=True, reviewed_by="r1", rev=4
+    )
+
+
+@pytest.mark.parametrize("credit", [True, False])
+def test_a_review_knows_its_own_doing(credit: bool) -> None:  # noqa: FBT001 - as the decision reads
+    """The same request again has settled it; another request finds nothing in review."""
+    account = bought(hear("paid", 1))
+    first = account.do(review(credit=credit))
+    assert account.do(review(credit=credit)).page == first.page
+    other = replace(review(credit=credit), request_id="r2")
+    assert account.refusal(other).code == "invalid_transition"
 
 
 def test_a_review_beyond_the_limit_is_refused() -> None:

@@ -288,7 +288,9 @@ REFUSED: list[tuple[str, Callable[[], list[Any]], list[Any]]] = [
     ),
     (
         "no review",
-        lambda: told([buy()], SettleReview(caller=PLATFORM, purchase_id="b1", credit=True, reason="fine")),
+        lambda: told(
+            [buy()], SettleReview(caller=PLATFORM, purchase_id="b1", request_id="r1", credit=True, reason="fine")
+        ),
         ["invalid_transition", "Only a purchase in review can be settled.", {}],
     ),
     (

@@ -327,3 +327,21 @@ def test_any_list_is_read_whole_by_its_cursors(
         if status in (None, work.status) and caller.store_id in (None, work.store_id)
     ]
     assert joined(pages(account, status, caller=caller, limit=limit)) == sorted(wanted, reverse=True)
+
+
+class Stuttering(MemoryStore):
+    """A view of a store whose index shows an order twice: where it was, and where it has come to."""
+
+    def list_orders(
+        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
+    ) -> list[Listed]:
+        """The first order once more."""
+        listed = MemoryStore.list_orders(self, account_id, status, start=start, newest_first=newest_first, limit=limit)
+        return [*listed[:1], *listed]
+
+
+def test_an_index_that_shows_an_order_twice_is_read() -> None:
+    """An order that is moving in the index is no error."""
+    account = filled(("processing", "s1"), ("processing", "s1"))
+    found, position = ids(account, store=Stuttering(account.store.pages, account.store.records))
+    assert (set(found), position) == ({"o000", "o001"}, None)

@@ -195,8 +195,27 @@ class Ledger:
         return [answers[index] for index in range(len(commands))]
 
     def make_record(self, key: RecordKey, record: Record) -> None:
-        """Write a record that belongs to no account. Raises ConflictError if there is one already."""
-        self.store.commit("", None, [RecordWrite(key, record, None)])
+        """Write a record that belongs to no account.
+
+        Raises ConflictError if there is one already that is not just the one whose answer was lost, and Problem
+        `try_again`.
+        """
+        deadline_s, unsure = self.clock.monotonic_s() + BUDGET_S, False
+        while self.clock.monotonic_s() < deadline_s:
+            try:
+                self.store.commit("", None, [RecordWrite(key, record, None)])
+            except ConflictError as conflict:
+                known = conflict.records.get(key)
+                if known is not None and not (unsure and known == record):
+                    raise
+                if known is not None:
+                    return
+            except UnavailableError:
+                unsure = True
+            else:
+                return
+            self.clock.sleep_up_to(BACKOFF_CAP_S)
+        raise Problem("try_again")
 
     def change_record(self, key: RecordKey, change: Callable[[Record], Record]) -> Record | None:
         """Change a record that belongs to no account, None if there is none. Raises Problem `try_again`.

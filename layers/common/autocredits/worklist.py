@@ -30,7 +30,8 @@ def walk_orders(
     listed_status = status if status in LISTED_STATUSES else None
     while True:
         listed = store.list_orders(account_id, listed_status, start=start, newest_first=newest_first, limit=per_read)
-        records = store.read(account_id, [("order", one.work_id) for one in listed])
+        keys = dict.fromkeys(("order", one.work_id) for one in listed)  # an index may show an order twice on its way
+        records = store.read(account_id, list(keys))
         for one in listed:
             work = records.get(("order", one.work_id))
             fits = isinstance(work, Work) and status in (None, work.status)

@@ -67,6 +67,7 @@ FILLED: dict[str, Any] = {
         payment_id="pay",
         review_reason="why",
         refused=True,
+        reviewed_by="request",
         refunded=5,
         lost=6,
         clawed_back=7,

@@ -30,7 +30,8 @@ class Purchase:
     """A purchase. `credits` and `bonus_credits` are hundredths of `unit`, `price` and `refunded` US cents.
 
     `price` is what is to be paid, after the coupon. `checkout` tells that the provider knows of it, `refused` that a
-    person has decided against it. `refunded` and `lost` are the US cents that refunds and lost disputes took back,
+    person has decided against it, `reviewed_by` which request settled its review, so that the request knows its own
+    doing. `refunded` and `lost` are the US cents that refunds and lost disputes took back,
     `clawed_back` the credits that went with them, `frozen` those held while a dispute is open. `dispute` is how the
     latest one stands, so that its end and its beginning may come in either order. `look_at` is when the provider is
     asked next, while nothing was heard of the payment.
@@ -55,6 +56,7 @@ class Purchase:
     payment_id: str | None = None
     review_reason: str | None = None
     refused: bool = False
+    reviewed_by: str | None = None
     refunded: int = 0
     lost: int = 0
     clawed_back: int = 0

@@ -426,10 +426,14 @@ _HANDLERS: Mapping[What, Callable[[Draft, Purchase, PaymentNews], Purchase]] = M
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleReview:
-    """A person's decision on a purchase in review: credit what was bought, or refuse it."""
+    """A person's decision on a purchase in review: credit what was bought, or refuse it.
+
+    `request_id` names the request, for its own retries.
+    """
 
     caller: Caller
     purchase_id: str
+    request_id: str
     credit: bool
     reason: str
     coupon: str | None = None
@@ -448,9 +452,11 @@ class SettleReview:
         """  # noqa: D205 - one list of codes
         check_manages(draft.head, self.caller)
         purchase = read_purchase(draft, self.purchase_id)
+        if purchase.reviewed_by == self.request_id:
+            return Done(did=purchase.status)
         if purchase.status != "review":
             raise Problem("invalid_transition", "Only a purchase in review can be settled.")
-        first = len(draft.entries)
+        first, purchase = len(draft.entries), replace(purchase, reviewed_by=self.request_id)
         if self.credit:
             check_limit(draft.state, purchase.unit, purchase.granted())
             purchase = grant(draft, purchase, self.caller.actor, reason=self.reason)
