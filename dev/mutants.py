@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dev.places import ROOT
-from tests.proof import tally
+from dev.proof import tally
 
 FOLDER = ROOT / ".local" / "mutants"
 SURVIVORS = ROOT / "tests" / "mutants" / "survivors.json"
@@ -57,7 +57,7 @@ NO_JUDGES = (
 """Of those, the ones that are about something else, or about the text of the product."""
 
 COPIED = (
-    *("tests/proof.py", "tests/unit", "tests/concurrency", "tests/functional", "tests/payments"),
+    *("tests/unit", "tests/concurrency", "tests/functional", "tests/payments"),
     *("dev", "functions", "events", "template.yaml"),
 )
 

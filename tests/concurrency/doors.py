@@ -25,21 +25,11 @@ from autocredits.ledger import Ledger
 from functions.purchase.checkout import purchase_id_of
 from functions.purchase.payments.sandbox import sign
 from tests.concurrency.model import Ask, Op, Told, ask_of
+from tests.concurrency.world import SECRET, SETTINGS
 from tests.functional.service import Context, handler_of, http_event
 from tests.unit.builders import CATALOG, fresh
 
-SECRET = "whsec_example"
 FUNCTIONS = ("account.app", "balance.app", "consume.app", "consume.worker", "purchase.app", "purchase.webhooks")
-ENVIRONMENT = {
-    "TABLE_NAME": "credits",
-    "ORDERS_QUEUE_URL": "orders",
-    "DEAD_LETTER_QUEUE_URL": "dead",
-    "POWERTOOLS_METRICS_NAMESPACE": "autocredits",
-    "POWERTOOLS_SERVICE_NAME": "autocredits",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
-    "SANDBOX_SECRET_NAME": "sandbox",
-    "SANDBOX_PAGE_URL": "http://127.0.0.1:4568",
-}
 
 
 @dataclass
@@ -252,7 +242,7 @@ class _Secrets:
 def functions_over(worlds: dict[str, World]) -> Iterator[None]:
     """The functions work in `worlds["now"]`, whatever it is at the time."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
+        for name, value in SETTINGS.items():
             patch.setenv(name, value)
         for name in FUNCTIONS:
             module = import_module(f"functions.{name}")

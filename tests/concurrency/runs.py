@@ -1,14 +1,14 @@
 """Runs of the scheduler: which deliveries meet in which state of the world, and what one run comes to."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from random import Random
 
 from tests.concurrency.deliveries import KINDS, RICH, TIGHT, Delivery, base_store
 from tests.concurrency.scheduler import Chooser, Randomly, Replay, Scheduler, Systematic, Worker
-from tests.concurrency.truth import Aftermath, Violation, check_replays
-from tests.concurrency.world import SimStore, World, within
+from tests.concurrency.truth import Aftermath, check_replays
+from tests.concurrency.world import World, within
 
 NAMES = "abcdefgh"
 
@@ -52,17 +52,10 @@ class Run:
     seen: bool = False
 
 
-def play(
-    scenario: Scenario,
-    chooser: Chooser,
-    *,
-    faults: int,
-    store: Callable[[SimStore], SimStore] = SimStore.copy,
-    swapping: bool = True,
-) -> Run:
+def play(scenario: Scenario, chooser: Chooser, *, faults: int, swapping: bool = True) -> Run:
     """One run, and all checks after it. Raises Violation, with the trace by which it can be played again."""
     scheduler = Scheduler(chooser, faults=faults, swapping=swapping)
-    one = World(scheduler, store(base_store(scenario.base, scenario.level)))
+    one = World(scheduler, base_store(scenario.base, scenario.level).copy())
     deliveries = [Delivery(kind, KINDS[kind].make(number), one) for kind, number in scenario.deliveries]
     with within(one):
         for name, delivery in zip(NAMES, deliveries, strict=False):
@@ -78,9 +71,9 @@ def play(
     return Run(tuple(scheduler.trace), faults - scheduler.faults_left, seen=not finished)
 
 
-def replay(scenario: Scenario, trace: Sequence[str], **how: object) -> Run:
+def replay(scenario: Scenario, trace: Sequence[str]) -> Run:
     """The run of a trace again."""
-    return play(scenario, Replay(iter(trace)), faults=len(trace), **how)  # type: ignore[arg-type]
+    return play(scenario, Replay(iter(trace)), faults=len(trace))
 
 
 def exhaust(scenario: Scenario, *, faults: int, limit: int | None = None) -> Iterator[Run]:
@@ -101,6 +94,3 @@ def sample(scenario: Scenario, random: Random, count: int, *, faults: int) -> It
     """Runs by chance."""
     for _ in range(count):
         yield play(scenario, Randomly(random), faults=faults)
-
-
-__all__ = ["Run", "Scenario", "Violation", "exhaust", "pairs", "play", "replay", "sample"]

@@ -20,8 +20,9 @@ from autocredits.edge import batches, views
 from autocredits.ledger import Ledger, UnavailableError
 from tests.concurrency.deliveries import RICH, TIGHT
 from tests.concurrency.runs import Scenario, exhaust
-from tests.concurrency.truth import Violation, hash_of
+from tests.concurrency.truth import Violation
 from tests.concurrency.world import SimStore, SimStorePort, simulated, world
+from tests.unit.books import hash_of
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], None]

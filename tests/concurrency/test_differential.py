@@ -22,9 +22,9 @@ from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, rev_of
 from autocredits.domain.work import Work
 from autocredits.ledger import DUE_SHARDS, ConflictError, Store, UnavailableError
 from dev import engines
+from dev.proof import seed, size, tally
 from tests.concurrency.conftest import connect, make_table
 from tests.concurrency.test_store_contract import NOW_MS, key_record, pages_of, put, work
-from tests.proof import seed, size, tally
 
 CHUNKS = 5
 OPERATIONS = 200

@@ -21,9 +21,8 @@ from autocredits.domain.payments import Purchase
 from autocredits.domain.records import KeyRecord, Records
 from autocredits.domain.work import Work
 from autocredits.ledger import Ledger
-from dev import engines
+from dev import engines, proof
 from dev.places import ROOT
-from tests import proof
 from tests.concurrency.killed_worker import ENGINE_EVERY, WORKERS, Ask, Run, answer_map, command_of, lines_of
 from tests.concurrency.tables import TABLE_NAME, client_of
 from tests.unit.books import UNITS, check_page

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from autocredits.domain.decide import Draft, IdempotencyKey
 from autocredits.domain.journal import Entry, Page
 from autocredits.domain.work import Work
+from dev import proof
 from functions.purchase.checkout import purchase_id_of
-from tests import proof
 from tests.concurrency.doors import Core, Door, Service, World, functions_over, hold_id, message_of
 from tests.concurrency.model import PACKAGES, UNITS, Model, Op, Purchase, RefusedError, Told, amount, ask_of, due
 from tests.unit.books import check_page

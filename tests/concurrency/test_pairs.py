@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
+from dev.proof import seed, size, tally
 from tests.concurrency.runs import exhaust, pairs, sample
 from tests.concurrency.world import simulated
-from tests.proof import seed, size, tally
 
 CHUNKS = 24
 

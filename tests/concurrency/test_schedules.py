@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
+from dev.proof import seed, size, tally
 from tests.concurrency.deliveries import KINDS, RICH, SHARING_WORK, TIGHT
 from tests.concurrency.runs import Scenario, sample
 from tests.concurrency.world import simulated
-from tests.proof import seed, size, tally
 
 CHUNKS = 16
 

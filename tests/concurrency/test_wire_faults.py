@@ -18,6 +18,7 @@ from botocore.retries.standard import ExponentialBackoff
 from autocredits.adapters.dynamo import DynamoStore, _serialize
 from autocredits.domain.decide import Draft
 from dev import engines
+from dev.proof import seed, size, tally
 from tests.concurrency.outages import (
     EXTENTS,
     Deed,
@@ -31,7 +32,6 @@ from tests.concurrency.outages import (
     deeds,
     deployed,
 )
-from tests.proof import seed, size, tally
 
 
 def _error(request: AWSRequest, status: int, code: str, **more: Any) -> AWSResponse:

@@ -3,7 +3,6 @@
 Prices are those of the business's own table (domain.md, rates): an oracle apart from the catalog's files.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
 from autocredits.domain.work import Work, message_digest, work_from_map
 from tests.concurrency.deliveries import ACCOUNT, Delivery, Try
 from tests.concurrency.world import World
+from tests.unit.books import UNITS, hash_of
 
-UNITS = ("auto_order", "ai_rewrite", "finder", "managed")
 CELLS = {"none": 100, "bce": 133, "qtrack": 250, "tracking_generator": 200}
 
 
@@ -235,10 +234,3 @@ def _charged(entry: Entry) -> list[tuple[str, ...]]:
 def cents(amount: str) -> int:
     """Hundredths of an amount."""
     return int(amount.replace(".", ""))
-
-
-def hash_of(page: Page) -> str:
-    """The hash that a page must have: of its text and its account (design.md, encoding)."""
-    stored = {"account_id": page.account_id, **page.to_map()}
-    text = json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -32,10 +32,14 @@ def check_page(page: Page, before: Page | None) -> None:
     assert page.prev == (before.hash if before else NO_PAGE_HASH)
     assert before is None or page.at >= before.at
     assert page.entries
-    text = json.dumps(
-        {"account_id": page.account_id, **page.to_map()}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
-    assert page.hash == hashlib.sha256(text.encode()).hexdigest()
+    assert page.hash == hash_of(page)
+
+
+def hash_of(page: Page) -> str:
+    """The hash that a page must have: of its text and its account (design.md, encoding)."""
+    stored = {"account_id": page.account_id, **page.to_map()}
+    text = json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_holds(account: Account) -> None:

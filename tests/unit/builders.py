@@ -14,9 +14,9 @@ from autocredits.adapters.production import open_catalog
 from autocredits.domain.access import Caller
 from autocredits.domain.accounts import Adjust, ChangeStanding, OpenAccount
 from autocredits.domain.charges import HOLD_MS, Debit, Hold
-from autocredits.domain.decide import Command, IdempotencyKey
+from autocredits.domain.decide import Command, Done, IdempotencyKey
 from autocredits.domain.errors import Problem
-from autocredits.domain.journal import NO_PAGE_HASH, Page
+from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
 from autocredits.domain.queueing import QueueOrder
 from autocredits.domain.settle import CaptureHold, ReleaseHold
 from autocredits.domain.state import Balance, State
@@ -269,3 +269,15 @@ def opened(credits_: int = 500, managed: int = 0, *, add_on: str = "active", acc
     if managed:
         account.do(adjust("managed", managed))
     return account
+
+
+def beside(account: Account, command: Command) -> tuple[Done, list[Entry]]:
+    """Do the command in a page that another one has begun; what it tells, and its entries."""
+    _, answer = account.ledger().execute_all(ACCOUNT_ID, [adjust("finder", 1), command])
+    assert isinstance(answer, Accepted)
+    assert answer.page.hash == account.page().hash
+    first, done = answer.page.entries[0], answer.done
+    assert (first.kind, first.unit, first.posted) == ("adjusted", "finder", 1)
+    assert done.first == 1 or not done.count
+    assert done.count == len(answer.page.entries) - 1
+    return done, list(answer.page.entries[1:])

@@ -21,13 +21,13 @@ from autocredits.domain.purchases import (
     coupon_keys,
 )
 from autocredits.domain.records import Record, RecordKey
-from autocredits.ledger import Accepted
 from tests.unit.builders import (
     ACCOUNT_ID,
     CATALOG,
     NOW_MS,
     Account,
     adjust,
+    beside,
     idempotency,
     merchant,
     opened,
@@ -82,13 +82,6 @@ def purchase_of(account: Account) -> Purchase:
     record = account.store.read(ACCOUNT_ID, [KEY])[KEY]
     assert isinstance(record, Purchase)
     return record
-
-
-def beside(account: Account, command: Command) -> tuple[Done, list[Entry]]:
-    """Do the command in a page that another one has begun; what it tells, and its entries."""
-    _, answer = account.ledger().execute_all(ACCOUNT_ID, [adjust("finder", 1), command])
-    assert isinstance(answer, Accepted)
-    return answer.done, list(answer.page.entries[1:])
 
 
 def entry(kind: str, actor: str, **values: Any) -> Entry:

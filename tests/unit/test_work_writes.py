@@ -10,13 +10,13 @@ from autocredits.domain.decide import Command, Done
 from autocredits.domain.journal import Entry
 from autocredits.domain.queueing import ResendOrder
 from autocredits.domain.work import Part, Work
-from autocredits.ledger import Accepted
 from tests.unit.builders import (
     ACCOUNT_ID,
     PLATFORM,
     Account,
     accepted,
     adjust,
+    beside,
     capture,
     completed,
     conversion,
@@ -39,7 +39,6 @@ from tests.unit.builders import (
 )
 
 CARD = "2024-01"
-FIRST = ("adjusted", "finder", 1)
 
 
 def account_of(*commands: Command) -> Account:
@@ -48,20 +47,6 @@ def account_of(*commands: Command) -> Account:
     for command in commands:
         account.do(command)
     return account
-
-
-def beside(account: Account, command: Command) -> tuple[Done, list[Entry]]:
-    """Do the command in a page that another one has begun; what it tells, and its entries."""
-    _, answer = account.ledger().execute_all(ACCOUNT_ID, [adjust("finder", 1), command])
-    assert isinstance(answer, Accepted)
-    assert answer.page.hash == account.page().hash
-    kind, unit, posted = FIRST
-    first = answer.page.entries[0]
-    assert (first.kind, first.unit, first.posted) == (kind, unit, posted)
-    done = answer.done
-    assert done.first == (1 if done.count else 0)
-    assert done.count == len(answer.page.entries) - 1
-    return done, list(answer.page.entries[1:])
 
 
 def entry(kind: str, unit: str = "auto_order", **values: Any) -> Entry:
