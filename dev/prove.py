@@ -19,6 +19,7 @@ from dev.places import ROOT
 
 FOLDER = ROOT / ".local" / "proof"
 MAX_SECONDS = 25 * 60
+SCHEDULES = "tests/concurrency/test_schedules.py"
 PAIR = "pair: "
 """What the figure of a pair of deliveries begins with. They make a table of their own."""
 
@@ -41,7 +42,12 @@ class Part:
 PARTS = (
     Part("pairs", "every pair, every single fault at every call", ["tests/concurrency/test_pairs.py"]),
     Part("pairs-real", "every call, every fault, on a real engine", ["tests/concurrency/test_wire_faults.py"]),
-    Part("random", "random schedules", ["tests/concurrency/test_schedules.py"]),
+    Part(
+        "triples",
+        "three deliveries that share work, two faults",
+        [f"{SCHEDULES}::test_three_deliveries_with_two_faults"],
+    ),
+    Part("random", "up to five deliveries, up to four faults", [f"{SCHEDULES}::test_random_schedules"]),
     Part("engines", "the store in memory is as the engines are", ["tests/concurrency/test_differential.py"]),
     Part("model", "the service is as a small model is", ["tests/concurrency/test_model.py"]),
     Part("kills", "kill -9 of workers and of the engine", ["tests/concurrency/test_kills.py"]),

@@ -291,6 +291,15 @@ class Against(RuleBasedStateMachine):
         if len(self.done) >= back:
             self.do(*self.done[-back])
 
+    @rule(account=ACCOUNT, work=QUEUED)
+    def again_when_it_could(self, account: str, work: Works) -> None:
+        """A request once more after its order has failed, when there are credits for it: the message is known."""
+        request = self.message("auto_order.requested", work)
+        self.do(account, request)
+        self.do(account, self.message("auto_order.failed", {"order_id": work["order_id"], "reason": "out of stock"}))
+        self.do(account, self.keyed("adjustments", {"unit": "auto_order", "amount": "20.00", "reason": "a gift"}))
+        self.do(account, request)
+
     @precondition(lambda self: any(op.key for _, op in self.done))
     @rule(back=st.integers(1, 8), work=QUEUED, do=st.sampled_from(["debits", "holds", "orders"]))
     def other_body(self, back: int, work: Works, do: str) -> None:
@@ -545,6 +554,7 @@ def _any_request(replay: Callable[[Draft, IdempotencyKey], Any]) -> Callable[[Dr
 BREAKS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
     "a capture takes nothing": (Draft, "add", _free),
     "a key is good for any request": (Draft, "replay", _any_request),
+    "a message is not remembered": (Work, "has_seen", lambda _: lambda *_: False),
     "work may be charged again": (Work, "live_entry_id", lambda _: lambda *_: None),
 }
 

@@ -46,7 +46,7 @@ def test_random_schedules(chunk: int) -> None:
     random = Random(seed() + 1000 + chunk)
     kinds, bases = tuple(KINDS), tuple(dict.fromkeys(base for kind in KINDS.values() for base in kind.bases))
     with simulated():
-        for _ in range(size(test=300, prove=20_000)):
+        for _ in range(size(test=300, prove=22_000)):
             meeting = tuple((random.choice(kinds), random.choice((1, 1, 2))) for _ in range(random.randint(2, 5)))
             scenario = Scenario(meeting, random.choice(bases), random.choice((RICH, TIGHT)))
             (run,) = sample(scenario, random, 1, faults=4)
