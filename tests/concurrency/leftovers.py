@@ -21,9 +21,8 @@ def globals_now() -> dict[Place, tuple[str, Any]]:
         if id(owner) in seen:
             continue
         seen.add(id(owner))
-        held = list(_held(owner))
-        found[id(owner), ""] = (name, tuple(at for at, _ in held))
-        for at, value in held:
+        found[id(owner), ""] = (name, owner)
+        for at, value in _held(owner):
             found[id(owner), at] = (f"{name}.{at}", value)
             if isinstance(value, dict | list | set | tuple) or _is_theirs(value):
                 waiting.append((f"{name}.{at}", value))
@@ -31,12 +30,12 @@ def globals_now() -> dict[Place, tuple[str, Any]]:
 
 
 def changed_since(before: dict[Place, tuple[str, Any]]) -> dict[Place, str]:
-    """The places, with their names, whose content is not what it was. What is new there has no place yet."""
-    now = globals_now()
+    """The places, with their names, whose content is not what it was, in owners that were there before."""
+    nothing = ("", object())
     return {
         place: name
-        for place, (name, value) in now.items()
-        if place in before and before[place][1] is not value and not _is_equal(before[place][1], value)
+        for place, (name, value) in globals_now().items()
+        if (place[0], "") in before and not _is_same(before.get(place, nothing)[1], value)
     }
 
 
@@ -46,9 +45,9 @@ def _is_theirs(value: Any) -> bool:
     return str(getattr(kind, "__module__", "")).split(".")[0] in PACKAGES
 
 
-def _is_equal(one: Any, other: Any) -> bool:
-    """Of values that cannot change inside."""
-    return type(one) is type(other) and isinstance(one, str | int | float | tuple) and one == other
+def _is_same(one: Any, other: Any) -> bool:
+    """The same object, or an equal one of those that cannot change inside."""
+    return one is other or (type(one) is type(other) and isinstance(one, str | int | float | tuple) and one == other)
 
 
 def _held(owner: Any) -> Iterator[tuple[str, Any]]:

@@ -244,7 +244,7 @@ class Books:
             raise RefusedError("unknown_rate")
         if self.available("auto_order") < need["auto_order"]:
             raise RefusedError("insufficient_credits")
-        if self.available("managed") < need["managed"]:
+        if need["managed"] and self.available("managed") < need["managed"]:
             raise RefusedError("insufficient_managed_balance")
         return parts
 
@@ -264,6 +264,7 @@ class Books:
         """Set parts aside."""
         if work.status in {"begun", "queued"}:
             work.status = "ordered" if work.order_type == "manual" else "processing"
+        work.tracking = method
         for name, (price, managed) in parts.items():
             work.parts.pop(name, None)
             work.parts[name] = Part(price, managed, method if name == "tracking" else None)
@@ -276,6 +277,7 @@ class Books:
         """Charge parts at once."""
         if work.status == "begun":
             work.status = "accepted" if work.kind == "product" else "ordered"
+        work.tracking = method
         price, managed = (sum(values) for values in zip(*parts.values(), strict=True))
         self.enter("debited", "auto_order", posted=-price)
         if managed:
@@ -618,7 +620,9 @@ class Model:
         ask = ask_of(op.told)
         try:
             parts = due(books.works.get((ask.kind, ask.work_id)), ask)
-        except RefusedError:
+        except RefusedError as refused:
+            if refused.code != "already_charged":
+                raise  # a debit would be refused as well
             parts = {}
         price = price_of(parts)
         units = ("auto_order", "managed")
