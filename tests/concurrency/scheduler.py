@@ -171,7 +171,8 @@ class Scheduler:
                 answer: tuple[Any, Exception | None] = (call.perform(), None)
             else:
                 rest = call.tear(outcome)
-                worker.pending = Call(f"{call.name}, the rest", rest, items=call.items, writes=True)
+                outcomes = (DONE, ANSWER_LOST, CRASH_AFTER)
+                worker.pending = Call(f"{call.name}, the rest", rest, outcomes, call.items, writes=True)
                 return None
         except ConflictError as conflict:
             answer = (None, conflict)

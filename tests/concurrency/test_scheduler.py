@@ -1,6 +1,7 @@
 """The scheduler itself: environments, crashes, faults, replays, and that it leaves out nothing that matters."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -145,6 +146,13 @@ def test_a_trace_plays_the_same_run_again() -> None:
 def test_every_fault_happens_to_a_commit(fault: str) -> None:
     """Among all runs of a debit and its twin are those in which its commit meets the fault."""
     assert any(move.endswith(f":{fault}") for run in exhaust(TWINS, faults=1) for move in run.trace)
+
+
+def test_a_worker_may_crash_while_its_commit_shows_in_part() -> None:
+    """The transaction is committed: the rest of it shows, and its message is delivered again."""
+    own = [[move for move in run.trace if move[0] == "a"] for run in sample(TWINS, Random(7), 300, faults=3)]
+    nexts = [(one, other) for moves in own for one, other in pairwise(moves)]
+    assert any(one.startswith("a:shows") and other == "a:crash after" for one, other in nexts)
 
 
 def test_a_torn_commit_shows_its_page_before_its_key() -> None:
