@@ -22,6 +22,8 @@ MAX_SECONDS = 25 * 60
 SCHEDULES = "tests/concurrency/test_schedules.py"
 PAIR = "pair: "
 """What the figure of a pair of deliveries begins with. They make a table of their own."""
+FAULTS = ", faults"
+"""What the figure of a pair's faults ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +119,18 @@ def run(part: Part, at: str) -> Line:
 
 
 def pair_table(line: Line) -> str:
-    """The runs of each pair, as Markdown: a redelivery is what a kind meets on the diagonal after its namesake."""
-    pairs = {tuple(name.removeprefix(PAIR).split(" + ")): count for name, count in line.figures.items() if PAIR in name}
+    """The runs of each pair and, behind a stroke, their faults, as Markdown. A kind also meets its own redelivery."""
+    runs = {name.removeprefix(PAIR): count for name, count in line.figures.items() if name.startswith(PAIR)}
+    pairs = {
+        tuple(name.split(" + ")): f"{count:,}/{runs[name + FAULTS]:,}"
+        for name, count in runs.items()
+        if FAULTS not in name
+    }
     kinds = list(dict.fromkeys(first for first, _ in pairs))
     rows = [["", "redelivery", *(f"{number}" for number, _ in enumerate(kinds, start=1))]]
     for number, kind in enumerate(kinds, start=1):
-        others = [pairs.get((kind, other), pairs.get((other, kind), 0)) for other in kinds[:number]]
-        counts = [pairs.get((kind, "redelivery"), 0), *others]
-        rows.append([f"{number} {kind}", *(f"{count:,}" for count in counts), *[""] * (len(kinds) - number)])
+        others = [pairs.get((kind, other)) or pairs.get((other, kind), "") for other in kinds[:number]]
+        rows.append([f"{number} {kind}", pairs.get((kind, "redelivery"), ""), *others, *[""] * (len(kinds) - number)])
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -16,7 +16,7 @@ CHUNKS = 24
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_pairs(chunk: int) -> None:
     """No order of two deliveries, and no fault at any of their calls, breaks the books or makes an answer untrue."""
-    runs, faults = Counter[str](), 0
+    runs, faults = Counter[str](), Counter[str]()
     random = Random(seed() + chunk)
     with simulated():
         for scenario in pairs()[chunk::CHUNKS]:
@@ -24,6 +24,8 @@ def test_pairs(chunk: int) -> None:
             found = sample(scenario, random, some, faults=1) if some else exhaust(scenario, faults=1)
             for run in found:
                 runs[scenario.pair()] += 1
-                faults += run.faults
-    tally(runs=runs.total(), faults=faults, **{f"pair: {pair}": count for pair, count in runs.items()})
+                faults[scenario.pair()] += run.faults
+    tally(runs=runs.total(), faults=faults.total())
+    tally(**{f"pair: {pair}": count for pair, count in runs.items()})
+    tally(**{f"pair: {pair}, faults": count for pair, count in faults.items()})
     assert runs
