@@ -118,7 +118,7 @@ class Noting:
 
 
 @pytest.mark.parametrize(("crash", "asked"), [(False, 1), (True, 2)])
-def test_an_environment_lives_on_until_it_crashes(crash: bool, asked: int) -> None:  # noqa: FBT001
+def test_an_environment_lives_on_until_it_crashes(crash: bool, asked: int) -> None:  # noqa: FBT001 - a case of the test
     """What a call has cached is there in the environment's next call: the provider's secret is asked for once."""
     chooser = Noting(crash=crash)
     scheduler = Scheduler(chooser, faults=1)
