@@ -10,16 +10,16 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 run: .venv/done ## the whole service on this machine, until Ctrl-C (PORT=… moves it, DEMO=0 without the demo)
-	@$(BIN)/python -m dev.stack
+	@$(BIN)/python -m dev.stack.run
 
 token: .venv/done ## print a token for it (ACCOUNT=…, SCOPE="…", STORE=…)
-	@$(BIN)/python -m dev.tokens
+	@$(BIN)/python -m dev.stack.tokens
 
 reset: .venv/done ## forget its data
-	@$(BIN)/python -m dev.reset
+	@$(BIN)/python -m dev.stack.reset
 
 dead-letters: .venv/done ## list its dead letters (REDRIVE=1 puts them back on the queue)
-	@$(BIN)/python -m dev.dead_letters
+	@$(BIN)/python -m dev.stack.dead_letters
 
 test: .venv/done ## every suite, end to end last
 	@$(BIN)/python -m dev.suites
@@ -28,10 +28,10 @@ test-fast: .venv/done ## the suites that need no service, without their slow tes
 	@$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/functional tests/template
 
 prove: .venv/done ## the whole proof, in parts; goes on where it stopped
-	@$(BIN)/python -m dev.prove
+	@$(BIN)/python -m dev.proof.run
 
 mutants: .venv/done ## one mistake at a time in the core, each of which the tests must notice; goes on where it stopped
-	@$(BIN)/python -m dev.mutants
+	@$(BIN)/python -m dev.proof.mutants
 
 check: .venv/done .venv-sam/done ## style, types, imports, template
 	$(BIN)/ruff check .
@@ -45,7 +45,7 @@ build: .venv/done .venv-sam/done ## what is deployed, in .aws-sam/build
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(dir $(UV)):$$PATH" $(SAM) build
 
 sam-local: docker build ## the build in `sam local` on the running stack: the API (API_PORT=…), or one call (EVENT=events/….json)
-	@$(BIN)/python -m dev.sam_local
+	@$(BIN)/python -m dev.stack.sam_local
 
 test-sam: docker build ## every recorded event and an account's first steps in `sam local`
 	@$(BIN)/python -m pytest -q tests/sam

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from dev.places import ROOT
+from dev.stack.places import ROOT
 
 SUITES = {
     "unit, functional, template": ["-n", "2", "tests/unit", "tests/functional", "tests/template"],

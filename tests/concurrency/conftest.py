@@ -11,8 +11,8 @@ from botocore.config import Config
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.adapters.memory import MemoryStore
 from autocredits.ledger import Store
-from dev import engines
-from dev.transform import read_template
+from dev.engines import dynamodb as engines
+from dev.stack.transform import read_template
 
 
 def connect(endpoint_url: str, **options: Any) -> Any:

@@ -34,7 +34,7 @@ from autocredits.domain.journal import Page
 from autocredits.domain.purchases import Fulfil, Order, PaymentNews, RecordCheckout, StartPurchase
 from autocredits.domain.work import WorkRequest
 from autocredits.ledger import Accepted, Answer, Ledger
-from dev import engines
+from dev.engines import dynamodb as engines
 from tests.concurrency.tables import TABLE_NAME, client_of, make_store
 from tests.unit.builders import (
     CATALOG,

@@ -28,7 +28,7 @@ from autocredits.domain.payments import Purchase
 from autocredits.domain.records import Record
 from autocredits.domain.work import Work
 from autocredits.edge.telemetry import logger
-from dev.transform import read_template
+from dev.stack.transform import read_template
 from functions.account import app as account_app
 from functions.consume import app as consume_app
 from functions.consume import worker as consume_worker

@@ -7,8 +7,8 @@ from botocore.config import Config
 
 from autocredits.adapters.aws import CONFIG
 from autocredits.adapters.dynamo import DynamoStore
-from dev.engines import Engine
-from dev.transform import read_template
+from dev.engines.dynamodb import Engine
+from dev.stack.transform import read_template
 
 TABLE_NAME = "credits"
 THREADS = 64

@@ -21,8 +21,8 @@ from autocredits.domain.payments import Payment, Purchase
 from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, rev_of
 from autocredits.domain.work import Work
 from autocredits.ledger import DUE_SHARDS, ConflictError, Store, UnavailableError
-from dev import engines
-from dev.proof import seed, size, tally
+from dev.engines import dynamodb as engines
+from dev.proof.figures import seed, size, tally
 from tests.concurrency.conftest import connect, make_table
 from tests.concurrency.test_store_contract import NOW_MS, key_record, pages_of, put, work
 

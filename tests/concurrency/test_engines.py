@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from dev import engines
+from dev.engines import dynamodb as engines
 
 pytestmark = pytest.mark.slow
 

@@ -21,16 +21,17 @@ from autocredits.domain.payments import Purchase
 from autocredits.domain.records import KeyRecord, Records
 from autocredits.domain.work import Work
 from autocredits.ledger import Ledger
-from dev import engines, proof
-from dev.places import ROOT
+from dev.engines import dynamodb as engines
+from dev.proof import figures
+from dev.stack.places import ROOT
 from tests.concurrency.killed_worker import ENGINE_EVERY, WORKERS, Ask, Run, answer_map, command_of, lines_of
 from tests.concurrency.tables import TABLE_NAME, client_of
 from tests.unit.books import UNITS, check_page
 from tests.unit.builders import CATALOG
 
-RUNS = range(proof.size(test=1, prove=5))
-KILLS = proof.size(test=20, prove=500)
-SECONDS = proof.size(test=60, prove=400)
+RUNS = range(figures.size(test=1, prove=5))
+KILLS = figures.size(test=20, prove=500)
+SECONDS = figures.size(test=60, prove=400)
 """Within which a run's kills must be done; it takes a tenth of them on a quiet machine."""
 ASKED_AGAIN = 60
 
@@ -338,7 +339,7 @@ def judged(tmp_path: Path) -> Callable[..., Verdict]:
     """Does a run and judges it."""
 
     def judge(scene: str, number: int, kills: int, broken: str = "") -> Verdict:
-        run = Run(str(tmp_path), scene, f"{proof.seed()} {scene} {number}", kills, SECONDS, broken)
+        run = Run(str(tmp_path), scene, f"{figures.seed()} {scene} {number}", kills, SECONDS, broken)
         drive(run)
         with engines.start("dynoxide", database=run.database()) as engine:
             store = DynamoStore(client_of(engine.endpoint_url), TABLE_NAME)
@@ -358,7 +359,7 @@ def test_kills_lose_and_double_nothing(judged: Callable[..., Verdict], scene: st
     assert verdict.wrong == []
     evidence = verdict.evidence
     assert {"debited", "held", "adjusted", "replayed"} <= {told.answer.get("did") for told in evidence.told}
-    proof.tally(
+    figures.tally(
         kills=KILLS,
         engine_kills=len(range(ENGINE_EVERY // 2, KILLS, ENGINE_EVERY)),
         commands=len(evidence.told),

@@ -12,8 +12,8 @@ from autocredits.domain.accounts import OpenAccount
 from autocredits.domain.decide import Command
 from autocredits.ledger import Ledger, Listed, Store
 from autocredits.worklist import list_orders
-from dev import engines
-from dev.transform import read_template
+from dev.engines import dynamodb as engines
+from dev.stack.transform import read_template
 from tests.unit.builders import (
     CATALOG,
     PLATFORM,

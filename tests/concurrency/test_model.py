@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from autocredits.domain.decide import Draft, IdempotencyKey
 from autocredits.domain.journal import Entry, Page
 from autocredits.domain.work import Work
-from dev import proof
+from dev.proof import figures
 from functions.purchase.checkout import purchase_id_of
 from tests.concurrency.doors import Core, Door, Service, World, functions_over, hold_id, message_of
 from tests.concurrency.model import PACKAGES, UNITS, Model, Op, Purchase, Told, amount
@@ -511,15 +511,15 @@ def functions() -> Iterator[None]:
         yield
 
 
-CHUNKS = proof.size(test=1, prove=8)
-EXAMPLES = proof.size(test=60, prove=400)
+CHUNKS = figures.size(test=1, prove=8)
+EXAMPLES = figures.size(test=60, prove=400)
 FINDING = (Phase.generate,)
 
 
 def run(machine: type[Against], chunk: int, examples: int, phases: Sequence[Phase] = tuple(Phase)) -> Counter[str]:
     """Run a machine, and count what it has done."""
     machine.count = Counter()
-    seed(proof.seed() + chunk)(machine)
+    seed(figures.seed() + chunk)(machine)
     config = settings(max_examples=examples, stateful_step_count=STEPS, report_multiple_bugs=False, phases=phases)
     run_state_machine_as_test(machine, settings=config)
     return machine.count
@@ -530,7 +530,7 @@ def run(machine: type[Against], chunk: int, examples: int, phases: Sequence[Phas
 def test_the_product_is_as_the_model(machine: type[Against], chunk: int) -> None:
     """Core and service tell and enter what the contract says, whatever came before."""
     count = run(machine, chunk, EXAMPLES)
-    proof.tally(steps=count["steps"], examples=count["examples"])
+    figures.tally(steps=count["steps"], examples=count["examples"])
 
 
 def _free(add: Callable[[Draft, Entry], str]) -> Callable[[Draft, Entry], str]:

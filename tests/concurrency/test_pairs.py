@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from dev.proof import seed, size, tally
+from dev.proof.figures import seed, size, tally
 from tests.concurrency.runs import exhaust, pairs, sample
 from tests.concurrency.world import simulated
 

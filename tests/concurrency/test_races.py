@@ -21,7 +21,7 @@ from autocredits.domain.journal import NO_PAGE_HASH, Page
 from autocredits.domain.work import Work
 from autocredits.edge.views import debit_view
 from autocredits.ledger import Ledger, Store
-from dev import engines
+from dev.engines import dynamodb as engines
 from tests.concurrency.tables import TABLE_NAME, client_of, make_store
 from tests.unit.builders import (
     CATALOG,

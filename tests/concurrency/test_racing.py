@@ -16,7 +16,7 @@ from autocredits.domain.errors import Problem
 from autocredits.domain.state import Balance
 from autocredits.edge import views
 from autocredits.ledger import Accepted, Ledger
-from dev import engines
+from dev.engines import dynamodb as engines
 from tests.concurrency.conftest import connect, make_table
 from tests.unit.books import check_page
 from tests.unit.builders import CATALOG, PLATFORM, adjust, capture, debit, fresh, hold, idempotency, order, release

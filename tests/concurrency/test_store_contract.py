@@ -17,7 +17,7 @@ from autocredits.domain.journal import Entry, Page, next_page
 from autocredits.domain.records import KeyRecord, Record, RecordKey
 from autocredits.domain.work import Part, Work
 from autocredits.ledger import ConflictError, Listed, Snapshot, Store, list_position
-from dev import engines
+from dev.engines import dynamodb as engines
 from tests.concurrency.tables import TABLE_NAME, make_store
 
 _numbers = itertools.count(1)

@@ -17,8 +17,8 @@ from botocore.retries.standard import ExponentialBackoff
 
 from autocredits.adapters.dynamo import DynamoStore, _serialize
 from autocredits.domain.decide import Draft
-from dev import engines
-from dev.proof import seed, size, tally
+from dev.engines import dynamodb as engines
+from dev.proof.figures import seed, size, tally
 from tests.concurrency.outages import (
     EXTENTS,
     Deed,

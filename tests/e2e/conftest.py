@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.places import ROOT, Places, running_stack
+from dev.stack.places import ROOT, Places, running_stack
 from tests.e2e.stack import Stack
 
 START_SECONDS = 120
@@ -26,7 +26,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     environment = os.environ | {"STACK_HOME": str(places.home), "PORT": str(places.port), "AUTH": "true", "DEMO": "0"}
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dev.stack"], cwd=ROOT, env=environment, stdout=file, stderr=file
+            [sys.executable, "-m", "dev.stack.run"], cwd=ROOT, env=environment, stdout=file, stderr=file
         )
         try:
             wait_for(places, process, output)

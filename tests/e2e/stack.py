@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import requests
 
-from dev import deploy, issuer
-from dev.places import Places, StackInfo
+from dev.stack import deploy, issuer
+from dev.stack.places import Places, StackInfo
 
 T = TypeVar("T")
 

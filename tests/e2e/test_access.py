@@ -6,7 +6,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from dev import issuer
+from dev.stack import issuer
 from tests.e2e.merchant import Merchant, fresh, opened, refusal, work
 from tests.e2e.stack import Stack
 

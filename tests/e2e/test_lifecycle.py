@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dev.places import ROOT, Places, running_stack
+from dev.stack.places import ROOT, Places, running_stack
 from tests.e2e.conftest import STOP_SECONDS, free_ports, wait_for
 from tests.e2e.merchant import Merchant, opened, work
 from tests.e2e.stack import Stack

@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from dev import deploy
-from dev.places import ROOT, Places, write_info
+from dev.stack import deploy
+from dev.stack.places import ROOT, Places, write_info
 from tests.e2e.stack import Stack, eventually
 
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
@@ -391,7 +391,7 @@ def test_an_order_that_was_sent_several_times_is_charged_once(shop: Shop) -> Non
 
 @dataclass(frozen=True)
 class DeadLetters:
-    """`python -m dev.dead_letters` for the stack."""
+    """`python -m dev.stack.dead_letters` for the stack."""
 
     stack: Stack
     home: Path
@@ -401,7 +401,7 @@ class DeadLetters:
         write_info(places_of(self.stack, self.home), self.stack.info)
         port = str(places_of(self.stack).port)
         ran = subprocess.run(
-            [sys.executable, "-m", "dev.dead_letters"],
+            [sys.executable, "-m", "dev.stack.dead_letters"],
             cwd=ROOT,
             env=os.environ | {"STACK_HOME": str(self.home), "PORT": port} | environment,
             capture_output=True,

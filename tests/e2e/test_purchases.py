@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from dev.sandbox import sign
+from dev.stack.sandbox import sign
 from tests.e2e.stack import Stack
 
 PACKAGES = {"20": "9.90", "100": "39.90", "250": "79.00", "500": "129.00", "1000": "219.00", "2500": "499.00"}

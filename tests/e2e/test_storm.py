@@ -22,8 +22,8 @@ from uuid import uuid4
 
 import pytest
 
-from dev import deploy
-from dev.places import Places
+from dev.stack import deploy
+from dev.stack.places import Places
 from tests.e2e.stack import Stack
 
 ACCOUNTS = 50
@@ -419,7 +419,7 @@ def is_at_work(pid: int) -> bool:
 
 def workers() -> list[int]:
     """The processes that work on the queue of the stack that this test's process started, and no others."""
-    found = descend(os.getpid(), "dev.stack", "ministack.app", "-ConsumeWorkerFunction-")
+    found = descend(os.getpid(), "dev.stack.run", "ministack.app", "-ConsumeWorkerFunction-")
     return [pid for pid in found if is_at_work(pid)]
 
 

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import boto3
 
-from dev.sam_local import event_sources, function_of, route_key
-from dev.transform import Template, read_template
+from dev.stack.sam_local import event_sources, function_of, route_key
+from dev.stack.transform import Template, read_template
 
 Event = dict[str, Any]
 Handler = Callable[[Event, Any], dict[str, Any]]

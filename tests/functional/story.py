@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from dev.places import ROOT
-from dev.sandbox import sign
+from dev.stack.places import ROOT
+from dev.stack.sandbox import sign
 
 EVENTS = ROOT / "events"
 

@@ -1,6 +1,6 @@
 """What the documents quote is what there is."""
 
-from dev.places import ROOT
+from dev.stack.places import ROOT
 
 
 def test_the_quoted_test_is_the_real_one() -> None:

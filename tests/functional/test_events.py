@@ -6,7 +6,7 @@ import json
 import pytest
 
 from autocredits.edge.messages import DATA_BY_TYPE
-from dev.sam_local import event_sources, function_of
+from dev.stack.sam_local import event_sources, function_of
 from tests.functional.conftest import SIGNING_SECRET
 from tests.functional.service import Context, Service, handler_of, route_keys, template
 from tests.functional.story import EVENTS, STORY, Event, check, recorded, signed

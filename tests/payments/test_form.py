@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from autocredits.domain.payments import Purchase
-from dev import stripe_mock
+from dev.engines import stripe_mock
 from functions.purchase.payments.port import Checkout
 from functions.purchase.payments.stripe import Stripe
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from autocredits.domain.errors import Problem
-from dev.sandbox import sign
+from dev.stack.sandbox import sign
 from functions.purchase.payments import registry
 from functions.purchase.payments.port import Checkout
 from functions.purchase.payments.sandbox import Sandbox

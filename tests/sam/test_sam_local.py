@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from dev import deploy, issuer
-from dev.places import ROOT, Places, StackInfo, running_stack
-from dev.sam_local import SamLocal, sam_local
+from dev.stack import deploy, issuer
+from dev.stack.places import ROOT, Places, StackInfo, running_stack
+from dev.stack.sam_local import SamLocal, sam_local
 from tests.e2e.conftest import STOP_SECONDS, free_ports, wait_for
 from tests.functional.story import STORY, Step, check, recorded, signed
 
@@ -34,7 +34,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     environment = os.environ | {"STACK_HOME": str(here.home), "PORT": str(here.port), "DEMO": "0"}
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dev.stack"], cwd=ROOT, env=environment, stdout=file, stderr=file
+            [sys.executable, "-m", "dev.stack.run"], cwd=ROOT, env=environment, stdout=file, stderr=file
         )
         try:
             wait_for(here, process, output)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dev.transform import Template, read_template
+from dev.stack.transform import Template, read_template
 
 READ, CONSUME, ADMIN = "credits:read", "credits:consume", "credits:admin"
 PURCHASE = "credits:purchase"

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dev.package import SOURCES, Package
-from dev.transform import read_template, to_cloudformation
+from dev.stack.package import SOURCES, Package
+from dev.stack.transform import read_template, to_cloudformation
 
 PARAMETERS = {"JwtIssuer": "http://127.0.0.1:1", "JwtAudience": "a", "Protection": "off"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dev import engines
+from dev.engines import dynamodb as engines
 
 
 @pytest.mark.parametrize(

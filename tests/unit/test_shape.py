@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.mutants import PARTS
-from dev.places import ROOT
+from dev.proof.mutants import PARTS
+from dev.stack.places import ROOT
 
 MODULES = [ROOT / "layers" / "common" / "autocredits" / f"{name}.py" for part in PARTS.values() for name in part]
 DECIDES = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dev.mutants import PARTS
+from dev.proof.mutants import PARTS
 from tests.unit.tables.changes import changes_of
 
 DAY = 86_400_000

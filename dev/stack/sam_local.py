@@ -18,9 +18,9 @@ from typing import IO, Any, cast
 
 import yaml
 
-from dev import deploy
-from dev.places import ROOT, Places, StackInfo, from_environment, running_stack
-from dev.transform import Template, read_template
+from dev.stack import deploy
+from dev.stack.places import ROOT, Places, StackInfo, from_environment, running_stack
+from dev.stack.transform import Template, read_template
 
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 SAM = ROOT / ".venv-sam" / "bin" / "sam"

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import RSAAlgorithm
 
-from dev import web
+from dev.stack import web
 
 AUDIENCE = "autocredits"
 ALL_SCOPES = "credits:read credits:purchase credits:consume credits:admin"

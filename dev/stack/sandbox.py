@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import requests
 
-from dev import issuer, web
-from dev.places import Places, StackInfo
+from dev.stack import issuer, web
+from dev.stack.places import Places, StackInfo
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sandbox payment</title>
 <style>body{{font:16px system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}}

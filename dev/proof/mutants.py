@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dev.places import ROOT
-from dev.proof import tally
+from dev.proof.figures import tally
+from dev.stack.places import ROOT
 
 FOLDER = ROOT / ".local" / "mutants"
 SURVIVORS = ROOT / "tests" / "mutants" / "survivors.json"

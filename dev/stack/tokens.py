@@ -2,7 +2,7 @@
 
 import os
 
-from dev import issuer, places
+from dev.stack import issuer, places
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from dev.engines import EngineError, install_once, telling_line
+from dev.engines.dynamodb import EngineError, install_once, telling_line
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / ".local" / "stripe-mock"
 
 VERSION = "v0.203.0"

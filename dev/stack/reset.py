@@ -2,7 +2,7 @@
 
 from shutil import rmtree
 
-from dev.places import alone, from_environment
+from dev.stack.places import alone, from_environment
 
 
 def main() -> None:

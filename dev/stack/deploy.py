@@ -7,11 +7,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
-from dev import secrets
-from dev.issuer import AUDIENCE
-from dev.package import Package
-from dev.places import Places
-from dev.transform import Template, to_cloudformation
+from dev.stack import signing
+from dev.stack.issuer import AUDIENCE
+from dev.stack.package import Package
+from dev.stack.places import Places
+from dev.stack.transform import Template, to_cloudformation
 
 STACK = "autocredits"
 BUCKET = "autocredits-code"
@@ -38,8 +38,8 @@ def deploy(template: Template, packages: dict[str, Package], places: Places) -> 
         "JwtIssuer": places.issuer,
         "JwtAudience": AUDIENCE,
         "Protection": "off",
-        "StripeSecretName": secrets.NAMES["stripe"],
-        "SandboxSecretName": secrets.NAMES["sandbox"],
+        "StripeSecretName": signing.NAMES["stripe"],
+        "SandboxSecretName": signing.NAMES["sandbox"],
         "SandboxPageUrl": places.sandbox,
     }
     body = json.dumps(to_cloudformation(template, packages, BUCKET, parameters, REGION), sort_keys=True)

@@ -13,7 +13,7 @@ from typing import IO
 
 import requests
 
-from dev.places import ROOT, Places
+from dev.stack.places import ROOT, Places
 
 START_SECONDS = 30
 STOP_SECONDS = 20

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dev import deploy
-from dev.places import StackInfo, from_environment, running_stack
+from dev.stack import deploy
+from dev.stack.places import StackInfo, from_environment, running_stack
 
 HIDDEN_SECONDS = 30
 ACCOUNT_ID = r"[A-Za-z0-9_-]{1,64}"

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dev import mutants
-from dev.places import ROOT
+from dev.proof import mutants
+from dev.stack.places import ROOT
 
 FOLDER = ROOT / ".local" / "proof"
 MAX_SECONDS = 25 * 60
@@ -54,7 +54,7 @@ PARTS = (
     Part("model", "the service is as a small model is", ["tests/concurrency/test_model.py"]),
     Part("kills", "kill -9 of workers and of the engine", ["tests/concurrency/test_kills.py"]),
     *(
-        Part(f"mutants-{name}", "one mistake at a time is noticed", program=("-m", "dev.mutants", name))
+        Part(f"mutants-{name}", "one mistake at a time is noticed", program=("-m", "dev.proof.mutants", name))
         for name in mutants.PARTS
     ),
 )

@@ -12,8 +12,8 @@ from typing import Any
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from dev.package import SOURCES, Package
-from dev.places import TEMPLATE
+from dev.stack.package import SOURCES, Package
+from dev.stack.places import TEMPLATE
 
 Template = dict[str, Any]
 

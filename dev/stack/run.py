@@ -9,9 +9,9 @@ from types import FrameType
 
 import requests
 
-from dev import demo, deploy, engine, issuer, package, sandbox, secrets, transform
-from dev.emulator import Process, emulator
-from dev.places import Places, StackInfo, alone, from_environment, write_info
+from dev.stack import demo, deploy, issuer, package, sandbox, signing, transform
+from dev.stack.emulator import Process, emulator
+from dev.stack.places import Places, StackInfo, alone, from_environment, write_info
 
 READY_SECONDS = 60
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,10 +46,10 @@ def serve(places: Places, stack: ExitStack) -> None:
     stack.callback(_ignore_signals)
 
     _say("deploying template.yaml")
-    signing = secrets.make(places)
-    secrets.put(deploy.client("secretsmanager", places), signing)
+    secrets = signing.make(places)
+    signing.put(deploy.client("secretsmanager", places), secrets)
     outcome = deploy.deploy(template, packages, places)
-    info = _describe(places, signing)
+    info = _describe(places, secrets)
     stack.enter_context(sandbox.serving(places, info))
     _wait_for_api(info)
     _say(f"deployed ({outcome}); running the demo account's first order through the queue")
@@ -60,7 +60,7 @@ def serve(places: Places, stack: ExitStack) -> None:
     _say(f"ready after {time.monotonic() - began:.1f} s\n")
     print(welcome(info, balance["balances"]["auto_order"]), flush=True)
     if os.environ.get("DEMO", "1") != "0":
-        stack.enter_context(engine.playing(places, info))
+        stack.enter_context(demo.playing(places, info))
     _wait(process, places)
 
 
@@ -94,7 +94,7 @@ def welcome(info: StackInfo, credits_left: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _describe(places: Places, signing: dict[str, str]) -> StackInfo:
+def _describe(places: Places, secrets: dict[str, str]) -> StackInfo:
     values = deploy.outputs(places)
     return {
         "api_url": f"{places.endpoint_url}/_aws/execute-api/{deploy.api_id(places)}",
@@ -105,7 +105,7 @@ def _describe(places: Places, signing: dict[str, str]) -> StackInfo:
         "table_name": values["TableName"],
         "bus_name": values["BusName"],
         "issuer": places.issuer,
-        "webhook_secrets": signing,
+        "webhook_secrets": secrets,
     }
 
 
