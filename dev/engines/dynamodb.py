@@ -15,7 +15,6 @@ under `.local/engines`. Whatever goes wrong is an `EngineError`: one line that s
 import base64
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import http.client
 import json
@@ -32,6 +31,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
+
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / ".local" / "engines"
@@ -101,9 +102,10 @@ def start(name: Name, *, database: Path | None = None, cache: Path = CACHE) -> I
     if database is not None and name != "dynoxide":
         raise EngineError(f"{name} keeps no data here: leave out `database`, or start dynoxide")
     program = fetch(name, cache=cache)
+    cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"engine-{name}-", ignore_cleanup_errors=True) as folder:
         work = Path(folder)
-        with _locked(cache / "start.lock"):  # else two starts could be told the same free port
+        with FileLock(cache / "start.lock"):  # else two starts could be told the same free port
             process, port = _start_process(name, program, database, work)
         try:
             yield Engine(name, f"http://127.0.0.1:{port}", process.pid)
@@ -139,7 +141,8 @@ def install_once(target: Path, make: Callable[[Path], None]) -> None:
     """
     if target.exists():
         return
-    with _locked(target.with_name(f"{target.name}.lock")):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(f"{target.name}.lock")):
         if target.exists():
             return
         partial = target.with_name(f"{target.name}.partial")
@@ -150,15 +153,6 @@ def install_once(target: Path, make: Callable[[Path], None]) -> None:
             partial.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Keep other threads and processes that lock the same file out of the block."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, or its process dies
-        yield
 
 
 def java_major(version_text: str) -> int:

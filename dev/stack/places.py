@@ -1,6 +1,5 @@
 """Where a local stack keeps its files and which ports it takes."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, cast
+
+from filelock import FileLock, Timeout
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = ROOT / "template.yaml"
@@ -113,11 +114,11 @@ def write_info(places: Places, info: StackInfo) -> None:
 
 @contextmanager
 def alone(places: Places) -> Iterator[None]:
-    """Let one process at a time work there; the lock goes with the process, however it ends."""
+    """Keep other processes out. The system gives the lock back when this one ends, even when it is killed."""
     places.home.mkdir(parents=True, exist_ok=True)
-    with places.lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SystemExit(f"error: a stack is running in {places.home}; stop it first") from None
+    try:
+        lock = FileLock(places.lock).acquire(timeout=0)
+    except Timeout:
+        raise SystemExit(f"error: a stack is running in {places.home}; stop it first") from None
+    with lock:
         yield
