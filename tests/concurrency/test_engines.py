@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dev.engines import dynamodb as engines
+from dev.engines.programs import EngineError
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +118,7 @@ def test_an_engine_ends_with_its_block() -> None:
 def test_a_failing_engine_says_why(tmp_path: Path) -> None:
     """An engine that ends at once is reported in one line, in its own words."""
     with (
-        pytest.raises(engines.EngineError, match=r"^dynoxide ended at once \(1\): .*unable to open database[^\n]*$"),
+        pytest.raises(EngineError, match=r"^dynoxide ended at once \(1\): .*unable to open database[^\n]*$"),
         engines.start("dynoxide", database=tmp_path / "none" / "db"),
     ):
         pytest.fail("it started")

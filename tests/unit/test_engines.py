@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.engines import dynamodb as engines
+from dev.engines import dynamodb, programs
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from dev.engines import dynamodb as engines
 )
 def test_java_major(shown: str, major: int) -> None:
     """Java's main number is read from what it prints, whatever its age."""
-    assert engines.java_major(shown) == major
+    assert dynamodb.java_major(shown) == major
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_java_major(shown: str, major: int) -> None:
 )
 def test_telling_line(output: str, line: str) -> None:
     """The first line that speaks of an error is shown, else the last one."""
-    assert engines.telling_line(output) == line
+    assert programs.telling_line(output) == line
 
 
 def test_a_file_is_installed_once(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_file_is_installed_once(tmp_path: Path) -> None:
         (folder / "file").write_text("whole")
 
     def want() -> None:
-        engines.install_once(target, make)
+        programs.install_once(target, make)
         found.append((target / "file").read_text())
 
     threads = [threading.Thread(target=want) for _ in range(4)]
@@ -68,16 +68,16 @@ def test_a_failed_install_leaves_nothing(tmp_path: Path) -> None:
 
     def fail(folder: Path) -> None:
         (folder / "file").write_text("half")
-        raise engines.EngineError("no network")
+        raise programs.EngineError("no network")
 
-    with pytest.raises(engines.EngineError):
-        engines.install_once(target, fail)
+    with pytest.raises(programs.EngineError):
+        programs.install_once(target, fail)
     assert not target.exists()
 
     left = tmp_path / "thing-1.partial"
     left.mkdir()
     (left / "old").write_text("half")
-    engines.install_once(target, lambda folder: (folder / "file").touch())
+    programs.install_once(target, lambda folder: (folder / "file").touch())
     assert [file.name for file in target.iterdir()] == ["file"]
 
 
@@ -85,33 +85,33 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     """What was downloaded is used only if it is byte for byte what was pinned."""
     file = tmp_path / "archive.tgz"
     file.write_bytes(b"abc")
-    engines.verify(file, "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
+    programs.verify(file, "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
     file.write_bytes(b"abd")
-    with pytest.raises(engines.EngineError, match=r"archive\.tgz"):
-        engines.verify(file, "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
+    with pytest.raises(programs.EngineError, match=r"archive\.tgz"):
+        programs.verify(file, "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
 
 
 def test_a_missing_client_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any way to fetch an engine, one line tells what to install."""
-    monkeypatch.setattr(engines, "ROOT", tmp_path)
+    monkeypatch.setattr(programs, "ROOT", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("platform.system", lambda: "Linux")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    with pytest.raises(engines.EngineError, match=r"^[^\n]*install uv[^\n]*$"):
-        engines.fetch("dynoxide", cache=tmp_path)
+    with pytest.raises(programs.EngineError, match=r"^[^\n]*install uv[^\n]*$"):
+        dynamodb.fetch("dynoxide", cache=tmp_path)
 
 
 def test_an_unknown_platform_is_sent_to_another_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no dynoxide is pinned, the error names the engines that are left."""
     monkeypatch.setattr("platform.machine", lambda: "vax")
-    with pytest.raises(engines.EngineError, match="start dynamodb-local or ministack"):
-        engines.fetch("dynoxide", cache=tmp_path)
+    with pytest.raises(programs.EngineError, match="start dynamodb-local or ministack"):
+        dynamodb.fetch("dynoxide", cache=tmp_path)
 
 
 def test_only_dynoxide_keeps_data(tmp_path: Path) -> None:
     """A database for an engine that would silently forget it is refused."""
     with (
-        pytest.raises(engines.EngineError, match="start dynoxide"),
-        engines.start("ministack", database=tmp_path / "db"),
+        pytest.raises(programs.EngineError, match="start dynoxide"),
+        dynamodb.start("ministack", database=tmp_path / "db"),
     ):
         pytest.fail("it started")
