@@ -15,7 +15,7 @@ SUITES = {
 
 
 def main() -> None:
-    """Run every suite, also after one that failed, and fail if any did."""
+    """Run every suite, even after a failure, and fail if any did."""
     results = [_run(name, folders) for name, folders in SUITES.items()]
     print("\n".join(line for line, _ in results))
     if not all(passed for _, passed in results):

@@ -37,8 +37,8 @@ from dev.stack.places import ROOT
 CACHE = ROOT / ".local" / "engines"
 
 DYNOXIDE_VERSION = "1.2.1"
-# (system, machine) -> npm package, and npm's own checksum of its archive. A platform joins with one line, once its
-# package has been tried there: `npm view @dynoxide/PLATFORM@VERSION dist.integrity` names the checksum.
+# (system, machine) -> npm package, and npm's own checksum of its archive. To add a
+# platform, try its package there; `npm view @dynoxide/PLATFORM@VERSION dist.integrity` prints the checksum.
 DYNOXIDE_PACKAGES = {
     ("Linux", "x86_64"): (
         "@dynoxide/linux-x64",
@@ -87,10 +87,10 @@ class Engine:
 
 @contextlib.contextmanager
 def start(name: Name, *, database: Path | None = None, cache: Path = CACHE) -> Iterator[Engine]:
-    """Start the engine on a free port, wait until it answers, and end it when the block is left.
+    """Start the engine on a free port, wait until it answers, and end it with the block.
 
-    The engine is empty and forgets everything at its end, unless `database` names a file for dynoxide to keep it in:
-    then the same file opens the same tables, also after `kill -9`.
+    The engine starts empty and forgets everything at its end, unless `database` names a file for dynoxide: then the
+    same file opens the same tables, even after `kill -9`.
     """
     if database is not None and name != "dynoxide":
         raise EngineError(f"{name} keeps no data here: leave out `database`, or start dynoxide")
@@ -107,7 +107,7 @@ def start(name: Name, *, database: Path | None = None, cache: Path = CACHE) -> I
 
 
 def fetch(name: Name, *, cache: Path = CACHE) -> tuple[str, ...]:
-    """Fetch the engine unless it is there already; return the start of its command line.
+    """Fetch the engine if it is missing; return the start of its command line.
 
     Safe to call from several threads and processes at once: one fetches, the others wait for it.
     """
@@ -119,12 +119,12 @@ def fetch(name: Name, *, cache: Path = CACHE) -> tuple[str, ...]:
             java = _java(cache)
             jars = _fetch_dynamodb_local(cache, java)
             main = "software.amazon.dynamodb.services.local.main.ServerRunner"
-            # The native SQLite libraries lie beside the jars.
+            # The native SQLite libraries are beside the jars.
             return (java, f"-Djava.library.path={jars}", "-cp", f"{jars}/*", main)
         case "ministack":
             return (_ministack(),)
         case _:
-            raise EngineError(f"no engine is called {name!r}: take dynoxide, dynamodb-local or ministack")
+            raise EngineError(f"no engine is called {name!r}: choose dynoxide, dynamodb-local or ministack")
 
 
 def java_major(version_text: str) -> int:
@@ -253,7 +253,7 @@ def _arguments(name: Name, port: int, database: Path | None) -> list[str]:
 
 
 def _environment(name: Name, port: int, work: Path) -> dict[str, str]:
-    """Return an environment without the caller's settings and credentials, whose folders end with the engine."""
+    """Return an environment without the caller's settings and credentials, with folders that end with the engine."""
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH") if key in os.environ}
     folders = {"HOME": str(work), "TMPDIR": str(work)}
     if name != "ministack":

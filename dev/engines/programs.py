@@ -1,7 +1,7 @@
-"""Programs that the engines consist of: fetched once at a pinned version, and ended for sure.
+"""What the engines have in common: how their programs are fetched and ended.
 
-A program is fetched by its registry's ordinary client (npm, Maven, uv, Go) when it is first needed. What goes wrong is
-an `EngineError`: one line that says what to do.
+A program is fetched once, at a pinned version, by its registry's ordinary client (npm, Maven, uv or Go). What goes
+wrong is an `EngineError`: one line that says what to do.
 """
 
 import base64

@@ -4,8 +4,8 @@
         Stripe(api_key="sk_test_123", signing_secrets=(), api_base=api_base)
 
 It keeps no state: it says whether a request has Stripe's form, not what comes of it. It is built when it is first asked
-for, at a pinned version, and kept under `.local`. It is built by the Go on PATH, else by one from PyPI. What goes wrong
-is an `EngineError`.
+for, at a pinned version, by the Go on PATH or else one from PyPI, and kept under `.local`. What goes wrong is an
+`EngineError`.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ POLL_S = 0.02
 
 @contextlib.contextmanager
 def start(cache: Path = CACHE) -> Iterator[str]:
-    """Start it on a free port, wait until it listens, and end it when the block is left; the block gets its address."""
+    """Start it on a free port, wait until it listens, yield its address, and end it with the block."""
     program = fetch(cache)
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -49,7 +49,7 @@ def start(cache: Path = CACHE) -> Iterator[str]:
 
 
 def fetch(cache: Path = CACHE) -> Path:
-    """Build it unless it is there already; safe from several processes at once."""
+    """Build it if it is missing. Safe to call from several processes at once."""
     target = cache.resolve() / VERSION
 
     def make(folder: Path) -> None:
@@ -67,7 +67,7 @@ def _go(cache: Path) -> str:
 
 
 def _address(process: subprocess.Popen[bytes], output: int) -> str:
-    """Where it says that it listens."""
+    """The address that it prints when it listens."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         ended = process.poll()

@@ -1,9 +1,9 @@
 """`make mutants`: the product with one small mistake at a time, each of which the tests must notice.
 
-mutmut 3 wants the package at its root, so it works in a copy per part, in `.local/mutants/`. What it has found there
-for these very files is kept: a run that was stopped goes on. A mutant that survives is listed in
-`tests/mutants/survivors.json` by its diff, with the reason; one that is not listed, and a listed one that is gone,
-fail the run.
+mutmut 3 wants the package at its root, so each part works in a copy under `.local/mutants/`. The results for these
+very files are kept there, so a run that was stopped can continue. A mutant that survives is listed by its diff, with
+the reason, in `tests/mutants/survivors.json`. A survivor that is not listed fails the run, and so does a listed one
+that no longer survives.
 """
 
 import argparse
@@ -39,7 +39,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "orders": ("domain/charges", "domain/settle", "domain/orders", "domain/queueing"),
     "purchases": ("domain/coupons", "domain/payments", "domain/purchases", "ledger"),
 }
-"""What is mutated. Each part takes half of `MAX_SECONDS` at most, on two idle cores."""
+"""The modules that are mutated. On two idle cores a part takes at most half of `MAX_SECONDS`."""
 
 JUDGES = (
     *("tests/unit", "tests/concurrency/test_ledger_faults.py"),
@@ -47,14 +47,14 @@ JUDGES = (
     "tests/concurrency/test_schedules.py::test_three_deliveries_with_two_faults[0]",
     "tests/concurrency/test_schedules.py::test_random_schedules[0]",
 )
-"""The tests that have to notice: the unit tests, and a share of the scheduler's fast set. They need no engine, and end
-the same way every time."""
+"""The tests that must notice: the unit tests and a share of the scheduler's fast ones. They need no engine and are
+deterministic."""
 
 NO_JUDGES = (
     *("tests/unit/test_engines.py", "tests/unit/test_history.py", "tests/unit/test_worklist.py"),
     *("tests/unit/test_shape.py", "tests/unit/tables/test_constants.py"),
 )
-"""Of those, the ones that are about something else, or about the text of the product."""
+"""Except these, which test something else or read the product's source."""
 
 COPIED = (
     *("tests/unit", "tests/concurrency", "tests/functional", "tests/payments"),
@@ -81,7 +81,7 @@ timeout_constant = 5.0
 """
 
 CONFTEST = '''\
-"""Few examples, always the same, and not made smaller: a mutant ends the same way each time, and soon."""
+"""Few examples, always the same and never shrunk: a mutant ends the same way each time, and soon."""
 
 import contextlib
 
@@ -93,7 +93,7 @@ _reset = MutmutCallStack.reset
 
 
 def _reset_anywhere(token: object) -> None:
-    """The scheduler throws crashed handlers away in another context than they ran in."""
+    """The scheduler discards crashed handlers in another context than the one they ran in."""
     with contextlib.suppress(ValueError):
         _reset(token)
 
@@ -115,7 +115,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mutant:
-    """A mutant by what it changes: lines that begin with `-` and `+`, in a function."""
+    """A mutant, known by what it changes: lines with `-` and `+` in a function."""
 
     where: str
     diff: tuple[str, ...]
@@ -123,18 +123,18 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How the mutants of a part, or of a module, ended, and those that survived."""
+    """How the mutants of a part or a module ended, and which survived."""
 
     ends: Mapping[str, int]
     survivors: Sequence[Mutant]
 
     def share_killed(self) -> float:
-        """Of those that any test reaches and that came to an end."""
+        """The share killed, of those that a test reaches and that did not time out."""
         judged = self.ends.get("killed", 0) + self.ends.get("survived", 0)
         return self.ends.get("killed", 0) / judged if judged else 1.0
 
     def text(self, name: str) -> str:
-        """As a row of the table."""
+        """The result as a row of the table."""
         counts = "".join(f" {self.ends.get(end, 0):8}" for end in ENDS)
         return f"{name:20} {sum(self.ends.values()):6}{counts}  {self.share_killed():7.2%}"
 
@@ -143,7 +143,7 @@ ENDS = ("killed", "survived", "timeout", "no tests", "other")
 
 
 def copy_product(copy: Path, modules: Sequence[str], *, keep: bool) -> None:
-    """Make the copy, unless it is there and of these very files; `keep` leaves mutmut's own folder in any case."""
+    """Copy the product, unless these very files are there already. `keep` keeps mutmut's results in any case."""
     files = {**dict(wanted_files()), "conftest.py": CONFTEST.encode(), "pyproject.toml": settings_of(modules).encode()}
     digest = hashlib.sha256(repr((sorted(files.items()), sys.version)).encode()).hexdigest()
     stamp = copy / "stamp"
@@ -164,7 +164,7 @@ def copy_product(copy: Path, modules: Sequence[str], *, keep: bool) -> None:
 
 
 def wanted_files() -> Iterator[tuple[str, bytes]]:
-    """What goes into the copy, by its name there."""
+    """The files of the copy: name there and content."""
     layer = ROOT / "layers" / "common"
     for base, name in [(layer, "autocredits"), *((ROOT, name) for name in COPIED)]:
         place = base / name
@@ -181,7 +181,7 @@ def settings_of(modules: Sequence[str]) -> str:
 
 
 def try_survivors_again(copy: Path) -> None:
-    """Forget how mutants ended that were not killed, and which tests reach what."""
+    """Forget the result of every mutant that was not killed, and which tests reach which function."""
     (copy / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     for path in (copy / "mutants").rglob("*.meta"):
         meta = json.loads(path.read_text("utf-8"))
@@ -191,7 +191,7 @@ def try_survivors_again(copy: Path) -> None:
 
 
 def run_mutmut(copy: Path) -> bool:
-    """Whether mutmut came to its end in time; if not, it goes on where it stopped the next time."""
+    """Run mutmut and return whether it finished in time. If not, the next run continues."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PROVE", "PROOF_"))}
     command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(CHILDREN)]
     with (copy / "log").open("w", encoding="utf-8") as log:
@@ -206,12 +206,12 @@ def run_mutmut(copy: Path) -> bool:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(mutmut.pid, signal.SIGTERM)
     if not ended:
-        print(f"mutmut did not come to its end; the same command goes on (see {copy / 'log'})")
+        print(f"mutmut did not finish; run the same command to continue (see {copy / 'log'})")
     return ended
 
 
 def forget_half_written(copy: Path) -> None:
-    """Begin anew where mutmut was stopped just as it was writing."""
+    """Start afresh if mutmut was stopped while it wrote a file."""
     try:
         for path in [*(copy / "mutants").rglob("*.meta"), *(copy / "mutants").glob("mutmut-stats.json")]:
             json.loads(path.read_text("utf-8"))
@@ -220,7 +220,7 @@ def forget_half_written(copy: Path) -> None:
 
 
 def read_results(copy: Path, modules: Sequence[str]) -> dict[str, Result]:
-    """How the mutants of each module ended, told by mutmut's own functions in the copy."""
+    """How the mutants of each module ended, read by mutmut's own functions in the copy."""
     script = Path(__file__).with_name("mutmut_results.py")
     told = subprocess.run(
         [sys.executable, script, *(f"autocredits/{module}.py" for module in modules)],
@@ -240,7 +240,7 @@ def read_results(copy: Path, modules: Sequence[str]) -> dict[str, Result]:
 
 
 def numbered(mutants: Sequence[Mutant]) -> list[Mutant]:
-    """The mutants, each with a name of its own where a function has the same line twice."""
+    """The mutants with a number where a function changes the same line twice, so that each is unique."""
     return [
         replace(mutant, where=f"{mutant.where} ({before + 1})") if (before := mutants[:place].count(mutant)) else mutant
         for place, mutant in enumerate(mutants)
@@ -248,20 +248,20 @@ def numbered(mutants: Sequence[Mutant]) -> list[Mutant]:
 
 
 def listed() -> dict[Mutant, str]:
-    """The survivors that are known, each with its reason."""
+    """The listed survivors, each with its reason."""
     rows = json.loads(SURVIVORS.read_text("utf-8")) if SURVIVORS.exists() else []
     return {Mutant(row["where"], tuple(row["diff"])): row["why"] for row in rows}
 
 
 def store(known: Mapping[Mutant, str]) -> None:
-    """Write the list anew."""
+    """Write the list of survivors."""
     rows = [{"where": mutant.where, "diff": mutant.diff, "why": known[mutant]} for mutant in sorted(known)]
     SURVIVORS.parent.mkdir(parents=True, exist_ok=True)
     SURVIVORS.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def complaints(modules: Sequence[str], result: Result, known: Mapping[Mutant, str]) -> list[str]:
-    """Why a part fails: a survivor without a reason, a listed one that is gone, too few killed, an unknown end."""
+    """Why a part fails: a survivor without a reason, a listed one that is gone, too few killed, an unknown result."""
     names = {f"autocredits.{module.replace('/', '.')}" for module in modules}
     here = {mutant: why for mutant, why in known.items() if mutant.where.partition(":")[0] in names}
     survivors = set(result.survivors)
@@ -271,7 +271,7 @@ def complaints(modules: Sequence[str], result: Result, known: Mapping[Mutant, st
     if result.share_killed() < LEAST_KILLED:
         said.append(f"{result.share_killed():.2%} killed, {LEAST_KILLED:.0%} is the least")
     if others := result.ends.get("other", 0):
-        said.append(f"{others} mutants came to no end that counts")
+        said.append(f"{others} mutants have a result that does not count")
     return said
 
 
@@ -280,7 +280,7 @@ def _told(what: str, mutant: Mutant) -> str:
 
 
 def run_part(name: str, *, keep: bool, write: bool) -> bool:
-    """Whether all is well with a part."""
+    """Run a part and return whether it passes."""
     copy, modules = FOLDER / name, PARTS[name]
     copy.mkdir(parents=True, exist_ok=True)
     forget_half_written(copy)
@@ -310,9 +310,11 @@ def _is_of(mutant: Mutant, modules: Sequence[str]) -> bool:
 def main() -> None:
     """Run the parts that are named, or all."""
     parser = argparse.ArgumentParser(description="Mutation testing.")
-    parser.add_argument("part", nargs="*", choices=[*PARTS, []], help="which part; all if none is named")
-    parser.add_argument("--keep", action="store_true", help="believe of other files what was killed: for a quick look")
-    parser.add_argument("--write", action="store_true", help="write the list of survivors anew, reasons kept")
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], help="which parts; all if none is named")
+    parser.add_argument(
+        "--keep", action="store_true", help="trust earlier kills although files changed; for a quick look"
+    )
+    parser.add_argument("--write", action="store_true", help="rewrite the list of survivors; known reasons stay")
     asked = parser.parse_args()
     parts = [run_part(part, keep=asked.keep, write=asked.write) for part in asked.part or PARTS]
     if not all(parts):

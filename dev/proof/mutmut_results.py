@@ -1,4 +1,4 @@
-"""What mutmut has found in this folder, as JSON: per module how its mutants ended, and the diffs of the survivors."""
+"""Prints mutmut's results in this folder as JSON: per module how its mutants ended, and the survivors' diffs."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
 
 def main() -> None:
-    """Tell it for the modules that are named."""
+    """Print the results of the modules whose paths are given."""
     print(json.dumps({Path(path).stem: of_module(path) for path in sys.argv[1:]}))
 
 
@@ -31,7 +31,7 @@ def _function(mutant: str) -> str:
 
 
 def _diff(path: str, mutant: str) -> list[str]:
-    """The lines that change, without the head of the diff."""
+    """The changed lines, without the diff's header."""
     lines = get_diff_for_mutant(mutant, path=path).splitlines()
     return [line for line in lines[2:] if line.startswith(("-", "+"))]
 

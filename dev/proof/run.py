@@ -1,6 +1,6 @@
 """`make prove`: the whole proof, in parts. Each uses both cores and ends within 25 minutes.
 
-A part that has passed for this commit is not run again. Its line lies in `.local/proof/`, with commit and seed.
+A part that has passed for this commit is not run again. Its result is kept in `.local/proof/`, with commit and seed.
 """
 
 import json
@@ -21,14 +21,14 @@ FOLDER = ROOT / ".local" / "proof"
 MAX_SECONDS = 25 * 60
 SCHEDULES = "tests/concurrency/test_schedules.py"
 PAIR = "pair: "
-"""What the figure of a pair of deliveries begins with. They make a table of their own."""
+"""How the names of figures about a pair of deliveries begin; they make a table of their own."""
 FAULTS = ", faults"
-"""What the figure of a pair's faults ends with."""
+"""How the name of the figure that counts a pair's faults ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: what it shows, and the tests that show it at full size, in two processes; or a program that does."""
+    """One part: what it shows, and the tests that show it at full size, in two processes, or a program that does."""
 
     name: str
     shows: str
@@ -36,7 +36,7 @@ class Part:
     program: Sequence[str] = ()
 
     def command(self) -> list[str]:
-        """What is run."""
+        """The command line."""
         tests = ("-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *self.tests)
         return [sys.executable, *(self.program or tests)]
 
@@ -62,7 +62,7 @@ PARTS = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a part has shown."""
+    """The result of a part."""
 
     part: str
     commit: str
@@ -72,21 +72,21 @@ class Line:
     figures: dict[str, int] = field(default_factory=dict)
 
     def text(self) -> str:
-        """As a row of the table."""
+        """The result as a row of the table."""
         told = {name: count for name, count in self.figures.items() if PAIR not in name}
         figures = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in told.items())
         return f"{self.part:17} {'passed' if self.passed else 'FAILED':7} {self.seconds:7.0f} s  {figures}"
 
 
 def commit() -> str:
-    """The commit that is proved. A tree with changes is a `…-dirty` one of its own."""
+    """The commit under proof; `…-dirty` if the tree has changes."""
     return subprocess.check_output(
         ["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, text=True
     ).strip()
 
 
 def stored(part: str, at: str) -> Line | None:
-    """The line of a part that has passed at a commit."""
+    """The result of a part, if it has passed for that commit."""
     path = FOLDER / f"{part}.json"
     if not path.exists():
         return None
@@ -95,7 +95,7 @@ def stored(part: str, at: str) -> Line | None:
 
 
 def run(part: Part, at: str) -> Line:
-    """Run a part and store its line."""
+    """Run a part and store its result."""
     seed = time.time_ns() % 1_000_000_007
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder, "figures")
@@ -107,7 +107,7 @@ def run(part: Part, at: str) -> Line:
                 part.command(), cwd=ROOT, env={**os.environ, **environment}, timeout=MAX_SECONDS, check=False
             ).returncode
         except subprocess.TimeoutExpired:
-            print(f"{part.name}: not done after {MAX_SECONDS} s")
+            print(f"{part.name}: not finished after {MAX_SECONDS} s")
             status = 1
         done: Counter[str] = Counter()
         for text in figures.read_text("utf-8").splitlines():
@@ -119,7 +119,7 @@ def run(part: Part, at: str) -> Line:
 
 
 def pair_table(line: Line) -> str:
-    """The runs of each pair and, behind a stroke, their faults, as Markdown. A kind also meets its own redelivery."""
+    """Runs and faults of each pair, as a Markdown table. Each kind is also paired with its own redelivery."""
     runs = {name.removeprefix(PAIR): count for name, count in line.figures.items() if name.startswith(PAIR)}
     pairs = {
         tuple(name.split(" + ")): f"{count:,}/{runs[name + FAULTS]:,}"
@@ -136,7 +136,7 @@ def pair_table(line: Line) -> str:
 
 
 def main() -> None:
-    """Go on with the parts that are missing for this commit, and end with one table."""
+    """Run the parts that have not passed for this commit, then print all results as one table."""
     at = commit()
     lines = []
     for number, part in enumerate(PARTS, start=1):

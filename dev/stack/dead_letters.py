@@ -1,6 +1,6 @@
-"""`make dead-letters`: lists the dead letters of the running stack; with REDRIVE=1 puts them back on the queue.
+"""`make dead-letters`: lists the running stack's dead letters; with REDRIVE=1 puts them back on the queue.
 
-Redriving is always safe: what was done already is a duplicate, and what still cannot be done comes back.
+Redriving is always safe: what was already done is a duplicate, and what still fails comes back.
 """
 
 import json
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def receive(sqs: Any, queue_url: str) -> Iterator[dict[str, Any]]:
-    """Every message of the queue, hidden for a while so that each comes once."""
+    """Every message on the queue. Each is hidden for a while, so that it comes only once."""
     while messages := sqs.receive_message(
         QueueUrl=queue_url,
         MaxNumberOfMessages=10,
@@ -46,13 +46,13 @@ def receive(sqs: Any, queue_url: str) -> Iterator[dict[str, Any]]:
 
 
 def reason_of(letter: dict[str, Any]) -> str:
-    """Why the worker buried it; the queue itself buries what was received too often, and says nothing."""
+    """Why the worker gave up on it. The queue gives up on what was received too often, and gives no reason."""
     attribute = letter.get("MessageAttributes", {}).get("reason")
     return str(attribute["StringValue"]) if attribute else "received too often"
 
 
 def put_back(sqs: Any, stack: StackInfo, letter: dict[str, Any]) -> None:
-    """Send the body to the orders queue, then take the letter away: twice there is better than nowhere."""
+    """Send the body to the orders queue, then delete the letter: better sent twice than lost."""
     sqs.send_message(
         QueueUrl=stack["orders_queue_url"], MessageBody=letter["Body"], MessageGroupId=account_of(letter["Body"])
     )
@@ -60,7 +60,7 @@ def put_back(sqs: Any, stack: StackInfo, letter: dict[str, Any]) -> None:
 
 
 def account_of(body: str) -> str:
-    """The account that a message names, as its group; `none` if it cannot be told."""
+    """The message's group: the account that it names, or `none`."""
     try:
         account_id = json.loads(body)["data"]["account_id"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -39,7 +39,7 @@ def emulator(places: Places, region: str) -> Iterator[Process]:
 
 
 def _move(places: Places) -> None:
-    """Let saved data follow a stack to another port: the emulator keeps its queues by their whole URL."""
+    """Let saved data follow the stack to another port: the emulator stores queues by their full URL."""
     memory = places.data / "endpoint_url"
     before = memory.read_text() if memory.exists() else places.endpoint_url
     if before != places.endpoint_url:
@@ -49,7 +49,7 @@ def _move(places: Places) -> None:
 
 
 def _start(places: Places, scratch: Path, region: str, log: IO[bytes]) -> Process:
-    """Start it in a session of its own: a Ctrl-C reaches us alone, and we stop it when all is said."""
+    """Start it in a session of its own, so that Ctrl-C reaches only us and we choose when it stops."""
     environment = {
         name: value
         for name, value in os.environ.items()

@@ -27,7 +27,7 @@ LIFETIME_SECONDS = 24 * 60 * 60
 
 
 def make_key(path: Path) -> None:
-    """Make the signing key, readable by its owner alone, unless it is there already."""
+    """Make the signing key unless it exists; only its owner can read it."""
     if path.exists():
         return
     key = generate_private_key(public_exponent=65537, key_size=2048)
@@ -37,7 +37,7 @@ def make_key(path: Path) -> None:
 
 
 def mint(key: Path, issuer: str, *, account_id: str = "*", scope: str = ALL_SCOPES, store_id: str = "") -> str:
-    """A token for an account (`*` is the platform), good for a day. Without `account_id` it names none."""
+    """A token for an account (`*` is the platform), valid for a day. With an empty `account_id` it names none."""
     now = int(time.time())
     claims = {
         "iss": issuer,
@@ -56,7 +56,7 @@ def mint(key: Path, issuer: str, *, account_id: str = "*", scope: str = ALL_SCOP
 
 @contextmanager
 def serving(key: Path, issuer: str, port: int) -> Iterator[None]:
-    """Serve the issuer's two documents on this machine alone."""
+    """Serve the issuer's two documents on 127.0.0.1."""
     public = json.loads(RSAAlgorithm.to_jwk(_load(key).public_key()))
     documents: dict[str, dict[str, Any]] = {
         "/.well-known/openid-configuration": {"issuer": issuer, "jwks_uri": f"{issuer}/jwks.json"},

@@ -24,7 +24,7 @@ PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 @dataclass(frozen=True)
 class Package:
-    """A zip file for Lambda; its key is another for another content."""
+    """A zip file for Lambda. Its key changes with its source."""
 
     key: str
     body: bytes
@@ -59,7 +59,7 @@ def _build(logical_id: str, source: Path) -> Package:
 
 
 def _digest(source: Path) -> str:
-    """What a package is made of: the files, their names, the Python and the platform."""
+    """A digest of what a package is made of: files, their names, the Python and the platform."""
     digest = hashlib.sha256(f"{PYTHON_VERSION} {_uv_platform()}".encode())
     for path in sorted(source.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -69,7 +69,7 @@ def _digest(source: Path) -> str:
 
 
 def _make(logical_id: str, source: Path, artifacts: Path) -> None:
-    """Run a recipe as `sam build` would, apart from the make that may have started us."""
+    """Run a recipe as `sam build` would, without the settings of a make that started us."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     environment["PATH"] = f"{ROOT / '.local' / 'uv' / 'bin'}{os.pathsep}{environment['PATH']}"
     variables = {

@@ -15,7 +15,7 @@ TEMPLATE = ROOT / "template.yaml"
 
 
 class StackInfo(TypedDict):
-    """What a running stack tells its users, the content of `stack.json`."""
+    """What a running stack tells its users: the content of `stack.json`."""
 
     api_url: str
     endpoint_url: str
@@ -37,7 +37,7 @@ class Places:
 
     @property
     def info(self) -> Path:
-        """The stack's description, there while it serves."""
+        """The stack's description; the file exists while the stack serves."""
         return self.home / "stack.json"
 
     @property
@@ -98,7 +98,7 @@ def from_environment() -> Places:
 
 
 def running_stack(places: Places) -> StackInfo:
-    """The description of the stack that runs there, or one clear line."""
+    """The description of the running stack. Raises SystemExit with one line if none runs."""
     try:
         return cast("StackInfo", json.loads(places.info.read_text()))
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def running_stack(places: Places) -> StackInfo:
 
 
 def write_info(places: Places, info: StackInfo) -> None:
-    """Tell the stack's users that it serves: all at once, so that nobody reads half a file."""
+    """Say that the stack serves. The file appears at once, so nobody reads half of it."""
     draft = places.info.with_suffix(".draft")
     draft.write_text(json.dumps(info, indent=2) + "\n")
     draft.rename(places.info)

@@ -42,7 +42,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class SamLocal:
-    """`sam local` with all that it needs to reach one stack."""
+    """`sam local` with what it needs to reach one stack."""
 
     template: Path
     address: str
@@ -72,9 +72,9 @@ class SamLocal:
 
 @contextmanager
 def sam_local(places: Places, **others: str) -> Iterator[SamLocal]:
-    """Get `sam local` ready for a stack that runs. Raises SystemExit without a build or a Docker.
+    """Get `sam local` ready for a stack that runs. Raises SystemExit without a build or without Docker.
 
-    `others` are resources that the functions are to use instead of the stack's, by their logical ids.
+    `others` are resources, by logical id, that the functions use instead of the stack's.
     """
     if not BUILT.exists():
         raise SystemExit("error: there is no build; `make build` first")
@@ -97,9 +97,9 @@ def _values(places: Places) -> dict[str, str]:
 
 
 def to_local(template: Template, values: dict[str, str], endpoint_url: str) -> Template:
-    """Change a built template so that its functions find the stack: what its parameters and resources are, and AWS.
+    """Change a built template so that its functions find the stack: its parameters, its resources and its AWS.
 
-    The endpoint itself still says that this is a stack on this machine; services are told the way out of a container.
+    `AWS_ENDPOINT_URL` still says that the stack is on this machine; the services have addresses that containers reach.
     """
     resources = template["Resources"].values()
     functions = [one["Properties"] for one in resources if one["Type"] == "AWS::Serverless::Function"]
@@ -115,7 +115,7 @@ def to_local(template: Template, values: dict[str, str], endpoint_url: str) -> T
 
 
 def function_of(template: Template, event: dict[str, Any]) -> str:
-    """The logical id of the function that takes an event: by its route, from the queue, or on schedule."""
+    """The logical id of the function that takes an event: by route, from the queue or on schedule."""
     for function, name, source in event_sources(template):
         kind, properties = source["Type"], source["Properties"]
         if kind == "HttpApi" and route_key(properties) == event.get("routeKey"):
@@ -128,7 +128,7 @@ def function_of(template: Template, event: dict[str, Any]) -> str:
 
 
 def event_sources(template: Template) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each event of the template: the function that it is for, its name, and itself."""
+    """Each event source of the template: its function, its name and its definition."""
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             for name, source in resource["Properties"].get("Events", {}).items():
@@ -141,7 +141,7 @@ def route_key(properties: dict[str, Any]) -> str:
 
 
 def _environment(info: StackInfo) -> dict[str, str]:
-    """What `sam` itself runs with: no real credentials, and its question whose they are goes to the stack."""
+    """What `sam` itself runs with: no real credentials, and the stack's STS, which it asks whose they are."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return kept | {
         "AWS_ACCESS_KEY_ID": "test",
@@ -156,8 +156,8 @@ def _environment(info: StackInfo) -> dict[str, str]:
 def _reachable(port: int) -> Iterator[str]:
     """The address at which a container reaches `port` of this machine's 127.0.0.1.
 
-    Docker Desktop brings containers there by itself. On Linux a relay listens on the containers' gateway, an address
-    that only they reach. SAM_HOST_IP names another address, where somebody else has seen to it.
+    Docker Desktop connects containers by itself. On Linux a relay listens on the containers' gateway, an address that
+    only they reach. SAM_HOST_IP names another address that already leads here.
     """
     if address := os.environ.get("SAM_HOST_IP"):
         yield address
@@ -191,7 +191,7 @@ class _Relay(socketserver.ThreadingTCPServer):
 
 
 class _Pump(socketserver.BaseRequestHandler):
-    """Hands bytes to the same port of 127.0.0.1, and back."""
+    """Copies bytes to the same port of 127.0.0.1, and back."""
 
     def handle(self) -> None:
         port = cast("tuple[str, int]", self.server.server_address)[1]

@@ -1,4 +1,4 @@
-"""The sandbox's page: a person pays or declines, and the service hears of it by a signed webhook."""
+"""The sandbox's payment page: a person pays or declines, and a signed webhook tells the service."""
 
 import hashlib
 import hmac
@@ -25,7 +25,7 @@ ACTIONS = """<form method="post"><button name="do" value="succeeded">Pay {price}
 
 @contextmanager
 def serving(places: Places, info: StackInfo) -> Iterator[None]:
-    """Serve the page on this machine alone."""
+    """Serve the page on 127.0.0.1."""
 
     class Handler(web.Quiet):
         def do_GET(self) -> None:
@@ -43,7 +43,7 @@ def serving(places: Places, info: StackInfo) -> Iterator[None]:
 
 
 def page(places: Places, info: StackInfo, address: str) -> str:
-    """What the buyer sees: what is to be paid while it is, and how it stands after."""
+    """What the buyer sees: the purchase and its status, with buttons while it can be paid."""
     purchase = read_purchase(places, info, address)
     if purchase is None:
         return PAGE.format(what="There is no such purchase.", actions="")
@@ -55,7 +55,7 @@ def page(places: Places, info: StackInfo, address: str) -> str:
 
 
 def read_purchase(places: Places, info: StackInfo, address: str) -> dict[str, Any] | None:
-    """The purchase that an address of this page names."""
+    """The purchase that the page's address names, if there is one."""
     account_id, purchase_id = named(address)
     url = f"{info['api_url']}/v1/accounts/{quote(account_id, safe='')}/purchases/{quote(purchase_id, safe='')}"
     token = issuer.mint(places.key, info["issuer"])
@@ -65,13 +65,13 @@ def read_purchase(places: Places, info: StackInfo, address: str) -> dict[str, An
 
 
 def named(address: str) -> tuple[str, str]:
-    """Account and purchase of `/pay/<account>/<purchase>`; empty where there are none."""
+    """Account and purchase of `/pay/<account>/<purchase>`; empty strings for any other address."""
     parts = urlsplit(address).path.split("/")
     return (parts[2], parts[3]) if len(parts) == 4 and parts[1] == "pay" else ("", "")  # noqa: PLR2004
 
 
 def pay(places: Places, info: StackInfo, address: str, decision: str) -> str:
-    """Tell the service what the buyer decided, and give the address to go to: back to the shop, if it named one."""
+    """Tell the service what the buyer decided, and return where to go: back to the shop once paid, if it named one."""
     account_id, purchase_id = named(address)
     purchase = read_purchase(places, info, address)
     if purchase is not None:
@@ -94,12 +94,12 @@ def pay(places: Places, info: StackInfo, address: str, decision: str) -> str:
 
 
 def sign(secret: str, time_s: str, raw: bytes) -> str:
-    """The signature of a body as the contract describes it: HMAC-SHA256 of "t.body" in hexadecimal digits."""
+    """The signature of a body as the contract defines it: HMAC-SHA256 of "t.body" in hexadecimal."""
     return hmac.new(secret.encode(), time_s.encode() + b"." + raw, hashlib.sha256).hexdigest()
 
 
 def send(info: StackInfo, event: dict[str, str]) -> int:
-    """Send a webhook, signed as the sandbox signs, and return the status that it was answered with."""
+    """Send a webhook with the sandbox's signature, and return the status of the answer."""
     raw = json.dumps(event).encode()
     now = str(int(time.time()))
     headers = {"Sandbox-Signature": f"t={now},v1={sign(info['webhook_secrets']['sandbox'], now, raw)}"}

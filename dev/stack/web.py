@@ -1,4 +1,4 @@
-"""Small web servers of the local stack, on this machine alone."""
+"""Small web servers for the local stack, on 127.0.0.1 only."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Quiet(BaseHTTPRequestHandler):
-    """A handler that logs nothing: the stack's own lines are what a developer reads."""
+    """A handler that logs nothing, so that only the stack's own lines are printed."""
 
     def reply(self, status: int, content_type: str, text: str) -> None:
         """Answer with a text."""
@@ -24,7 +24,7 @@ class Quiet(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(handler: type[Quiet], port: int) -> Iterator[None]:
-    """Serve on 127.0.0.1 in the background until left."""
+    """Serve in the background until the block ends."""
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
