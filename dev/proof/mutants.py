@@ -42,10 +42,10 @@ PARTS: Mapping[str, Sequence[str]] = {
 """The modules that are mutated. On two idle cores a part takes at most half of `MAX_SECONDS`."""
 
 JUDGES = (
-    *("tests/unit", "tests/concurrency/test_ledger_faults.py"),
-    "tests/concurrency/test_pairs.py::test_pairs[0]",
-    "tests/concurrency/test_schedules.py::test_three_deliveries_with_two_faults[0]",
-    "tests/concurrency/test_schedules.py::test_random_schedules[0]",
+    *("tests/unit", "tests/outages/test_ledger_faults.py"),
+    "tests/simulation/test_pairs.py::test_pairs[0]",
+    "tests/simulation/test_schedules.py::test_three_deliveries_with_two_faults[0]",
+    "tests/simulation/test_schedules.py::test_random_schedules[0]",
 )
 """The tests that must notice: the unit tests and a share of the scheduler's fast ones. They need no engine and are
 deterministic."""

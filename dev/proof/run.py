@@ -19,7 +19,7 @@ from dev.stack.places import ROOT
 
 FOLDER = ROOT / ".local" / "proof"
 MAX_SECONDS = 25 * 60
-SCHEDULES = "tests/concurrency/test_schedules.py"
+SCHEDULES = "tests/simulation/test_schedules.py"
 PAIR = "pair: "
 """How the names of figures about a pair of deliveries begin; they make a table of their own."""
 FAULTS = ", faults"
@@ -42,17 +42,17 @@ class Part:
 
 
 PARTS = (
-    Part("pairs", "every pair, every single fault at every call", ["tests/concurrency/test_pairs.py"]),
-    Part("pairs-real", "every call, every fault, on a real engine", ["tests/concurrency/test_wire_faults.py"]),
+    Part("pairs", "every pair, every single fault at every call", ["tests/simulation/test_pairs.py"]),
+    Part("pairs-real", "every call, every fault, on a real engine", ["tests/outages/test_wire_faults.py"]),
     Part(
         "triples",
         "three deliveries that share work, two faults",
         [f"{SCHEDULES}::test_three_deliveries_with_two_faults"],
     ),
     Part("random", "up to five deliveries, up to four faults", [f"{SCHEDULES}::test_random_schedules"]),
-    Part("engines", "the store in memory is as the engines are", ["tests/concurrency/test_differential.py"]),
-    Part("model", "the service is as a small model is", ["tests/concurrency/test_model.py"]),
-    Part("kills", "kill -9 of workers and of the engine", ["tests/concurrency/test_kills.py"]),
+    Part("engines", "the store in memory is as the engines are", ["tests/engines/test_differential.py"]),
+    Part("model", "the service is as a small model is", ["tests/model/test_model.py"]),
+    Part("kills", "kill -9 of workers and of the engine", ["tests/engines/test_kills.py"]),
     *(
         Part(f"mutants-{name}", "one mistake at a time is noticed", program=("-m", "dev.proof.mutants", name))
         for name in mutants.PARTS

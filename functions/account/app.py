@@ -1,66 +1,56 @@
 """Accounts over HTTP: opening, standing, adjustments, settings."""
 
-from autocredits.adapters.production import open_ledger
-from autocredits.domain.accounts import Adjust, ChangeStanding, OpenAccount, check_manages
-from autocredits.edge import http, settings, views
-from autocredits.edge.bodies import AdjustmentBody, OpenBody, SettingsBody, StandingBody, parse_body
-from autocredits.ledger import Accepted, Ledger
+from autocredits.bootstrap import ledger
+from autocredits.domain.access import check_manages
+from autocredits.domain.accounts import Adjust, ChangeStanding, OpenAccount
+from autocredits.edge import views
+from autocredits.edge.bodies import AdjustmentBody, OpenBody, SettingsBody, StandingBody, parse_standing
+from autocredits.edge.http import Answer, Api, Request, answer
+from autocredits.ledger.commit import Accepted
 
-app = http.resolver()
-handler = http.serve(app)
-
-
-def ledger() -> Ledger:
-    """The ledger of this function."""
-    return open_ledger(settings.table_name())
+app = Api()
+handler = app.handle
 
 
-def _account(status: int, accepted: Accepted) -> http.Answer:
+def _account(status: int, accepted: Accepted) -> Answer:
     page = accepted.page
-    return http.answer(status, views.account_view(page.account_id, page, page.at))
+    return answer(status, views.account_view(page.account_id, page, page.at))
 
 
-@app.put("/v1/accounts/<account_id>")
-def open_account(account_id: str) -> http.Answer:
+@app.route("PUT /v1/accounts/{account_id}", scope="credits:admin", who="caller", body=OpenBody)
+def open_account(request: Request, body: OpenBody) -> Answer:
     """Open the account with its free credits, once."""
-    request = http.read_request(app, takes_body=True)
-    body = parse_body(OpenBody, request.body)
-    accepted = ledger().execute(account_id, OpenAccount(request.admit(), body.orders_processor))
+    command = OpenAccount(request.caller, body.orders_processor)
+    accepted = ledger().execute(request.account_id, command)
     return _account(201 if accepted.done.count else 200, accepted)
 
 
-@app.patch("/v1/accounts/<account_id>")
-def change_standing(account_id: str) -> http.Answer:
+@app.route("PATCH /v1/accounts/{account_id}", scope="credits:admin", who="caller", body=parse_standing)
+def change_standing(request: Request, body: StandingBody) -> Answer:
     """Change status or add-on."""
-    request = http.read_request(app, takes_body=True)
-    body = parse_body(StandingBody, request.body)
-    changes = body.changes()
-    return _account(200, ledger().execute(account_id, ChangeStanding(request.admit(), changes, body.reason)))
+    command = ChangeStanding(request.caller, body.changes(), body.reason)
+    return _account(200, ledger().execute(request.account_id, command))
 
 
-@app.post("/v1/accounts/<account_id>/adjustments")
-def adjust(account_id: str) -> http.Answer:
+@app.route(
+    "POST /v1/accounts/{account_id}/adjustments", scope="credits:admin", who="caller", body=AdjustmentBody, key=True
+)
+def adjust(request: Request, body: AdjustmentBody) -> Answer:
     """Add to a unit, or take from it."""
-    request = http.read_request(app, takes_body=True)
-    key = request.key()
-    body = parse_body(AdjustmentBody, request.body)
-    command = Adjust(request.admit(), key, body.unit, body.amount, body.reason, body.reference)
-    accepted = ledger().execute(account_id, command)
-    return http.answer(201, views.own_entries_view(accepted)[0], replayed=accepted.replayed())
+    command = Adjust(request.caller, request.key, body.unit, body.amount, body.reason, body.reference)
+    accepted = ledger().execute(request.account_id, command)
+    return answer(201, views.own_entries_view(accepted)[0], replayed=accepted.replayed())
 
 
-@app.put("/v1/accounts/<account_id>/settings")
-def change_settings(account_id: str) -> http.Answer:
+@app.route("PUT /v1/accounts/{account_id}/settings", scope="credits:admin", who="caller", body=SettingsBody)
+def change_settings(request: Request, body: SettingsBody) -> Answer:
     """Set the threshold below which the merchant is told."""
-    request = http.read_request(app, takes_body=True)
-    body = parse_body(SettingsBody, request.body)
-    command = ChangeStanding(request.admit(), {"low_balance": body.low_balance})
-    return http.answer(200, views.settings_view(ledger().execute(account_id, command).page.state))
+    command = ChangeStanding(request.caller, {"low_balance": body.low_balance})
+    return answer(200, views.settings_view(ledger().execute(request.account_id, command).page.state))
 
 
-@app.get("/v1/accounts/<account_id>/settings")
-def read_settings(account_id: str) -> http.Answer:
+@app.route("GET /v1/accounts/{account_id}/settings", scope="credits:read", who="caller")
+def read_settings(request: Request) -> Answer:
     """The settings as they are."""
-    caller = http.read_request(app).admit()
-    page = check_manages(ledger().store.head(account_id), caller)
-    return http.answer(200, views.settings_view(page.state))
+    page = check_manages(ledger().store.head(request.account_id), request.caller)
+    return answer(200, views.settings_view(page.state))

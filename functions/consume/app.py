@@ -1,183 +1,147 @@
 """Consuming credits over HTTP: rates, quotes, debits, holds, and how work stands."""
 
-from autocredits import worklist
-from autocredits.adapters.production import open_ledger, open_queue
-from autocredits.domain.accounts import check_exists
-from autocredits.domain.charges import Debit, Hold, check_visible, check_works_for, quote
+from collections.abc import Sequence
+
+from autocredits.bootstrap import ledger, queue
+from autocredits.domain.access import check_exists, check_visible, check_works_for
 from autocredits.domain.errors import Problem
-from autocredits.domain.ids import check_caller_id, parse_hold_id
-from autocredits.domain.queueing import QueueOrder, ResendOrder
-from autocredits.domain.settle import CaptureHold, ReleaseHold
-from autocredits.edge import http, lists, settings, views
-from autocredits.edge.bodies import (
-    CaptureBody,
-    QueuedOrder,
-    ReleaseBody,
-    ResendBody,
-    parse_body,
-    parse_hold,
-    parse_work,
-)
-from autocredits.edge.queries import parse_order_status
-from autocredits.edge.sending import Queue, resend, resend_failed, send_if_queued
-from autocredits.ledger import Accepted, Ledger, read_work
+from autocredits.domain.ids import parse_hold_id
+from autocredits.domain.work.calls import Debit, Hold, QueueOrder, ResendOrder, SettleHold
+from autocredits.domain.work.charging import Cause, quote
+from autocredits.domain.work.lifecycle import Settlement
+from autocredits.domain.work.record import Work, WorkRequest
+from autocredits.edge import queries, views
+from autocredits.edge.bodies import CaptureBody, ReleaseBody, ResendBody, parse_hold, parse_queued_order, parse_work
+from autocredits.edge.cursors import encode_cursor
+from autocredits.edge.http import Answer, Api, Request, answer
+from autocredits.edge.queries import ListQuery
+from autocredits.ledger import lists
+from autocredits.ledger.sending import resend, resend_failed, send_if_queued
 
-app = http.resolver()
-handler = http.serve(app)
+app = Api()
+handler = app.handle
 
 
-def ledger() -> Ledger:
-    """The ledger of this function."""
-    return open_ledger(settings.table_name())
-
-
-def queue() -> Queue:
-    """The queue that orders are put on."""
-    return open_queue(settings.orders_queue_url(), settings.dead_letter_queue_url())
-
-
-@app.get("/v1/rates")
-def rates() -> http.Answer:
+@app.route("GET /v1/rates", scope="credits:read", who="caller")
+def rates(_: Request) -> Answer:
     """The rate card in force."""
-    http.read_request(app).admit()
-    return http.answer(200, views.rates_view(ledger().catalog.card_at(ledger().clock.now_ms())))
+    return answer(200, views.rates_view(ledger().catalog.card_at(ledger().clock.now_ms())))
 
 
-@app.post("/v1/accounts/<account_id>/quotes")
-def quotes(account_id: str) -> http.Answer:
+@app.route("POST /v1/accounts/{account_id}/quotes", scope="credits:read", who="caller", body=parse_work)
+def quotes(request: Request, wanted: WorkRequest) -> Answer:
     """What a debit of the work would cost now."""
-    request = http.read_request(app, takes_body=True)
-    wanted = parse_work(request.body)
-    caller = request.admit()
-    page = check_exists(ledger().store.head(account_id))
-    check_works_for(caller, wanted)
-    work = read_work(ledger().store, account_id, wanted.key())
+    page = check_exists(ledger().store.head(request.account_id))
+    check_works_for(request.caller, wanted.store_id)
+    work = lists.read_work(ledger().store, request.account_id, wanted.key())
     card = ledger().catalog.card_at(ledger().clock.now_ms())
-    return http.answer(200, views.quote_view(quote(page.state, card, work, wanted)))
+    return answer(200, views.quote_view(quote(page.state, card, work, wanted)))
 
 
-@app.post("/v1/accounts/<account_id>/debits")
-def debit(account_id: str) -> http.Answer:
+@app.route("POST /v1/accounts/{account_id}/debits", scope="credits:consume", who="caller", body=parse_work, key=True)
+def debit(request: Request, work: WorkRequest) -> Answer:
     """Charge the work at once."""
-    request = http.read_request(app, takes_body=True)
-    key, work = request.key(), parse_work(request.body)
-    accepted = ledger().execute(account_id, Debit(request.admit(), key, work))
-    return http.answer(201, views.debit_view(accepted), replayed=accepted.replayed())
+    accepted = ledger().execute(request.account_id, Debit(request.caller, request.key, work))
+    return answer(201, views.debit_view(accepted), replayed=accepted.replayed())
 
 
-@app.post("/v1/accounts/<account_id>/holds")
-def hold(account_id: str) -> http.Answer:
+@app.route("POST /v1/accounts/{account_id}/holds", scope="credits:consume", who="caller", body=parse_hold, key=True)
+def hold(request: Request, wanted: tuple[WorkRequest, int]) -> Answer:
     """Set credits aside for the work."""
-    request = http.read_request(app, takes_body=True)
-    key, (work, lasts_ms) = request.key(), parse_hold(request.body)
-    accepted = ledger().execute(account_id, Hold(request.admit(), key, work, lasts_ms))
-    return http.answer(201, views.opened_hold_view(accepted), replayed=accepted.replayed())
+    work, lasts_ms = wanted
+    accepted = ledger().execute(request.account_id, Hold(request.caller, request.key, work, lasts_ms))
+    return answer(201, views.opened_hold_view(accepted), replayed=accepted.replayed())
 
 
-@app.get("/v1/accounts/<account_id>/holds/<hold_id>")
-def read_hold(account_id: str, hold_id: str) -> http.Answer:
+@app.route("GET /v1/accounts/{account_id}/holds/{hold_id}", scope="credits:read", who="caller")
+def read_hold(request: Request) -> Answer:
     """The hold as it stands."""
-    request = http.read_request(app)
-    kind, work_id, attempt = parse_hold_id(hold_id)
-    caller = request.admit()
-    page = check_exists(ledger().store.head(account_id))
-    work = check_visible(caller, read_work(ledger().store, account_id, (kind, work_id)), "hold_not_found")
+    kind, work_id, attempt = parse_hold_id(request.parameters["hold_id"])
+    page = check_exists(ledger().store.head(request.account_id))
+    known = lists.read_work(ledger().store, request.account_id, (kind, work_id))
+    work = check_visible(request.caller, known, "hold_not_found")
     if work.attempt != attempt or not work.parts:
         raise Problem("hold_not_found")
-    return http.answer(200, views.hold_view(work, page.state))
+    return answer(200, views.hold_view(work, page.state))
 
 
-def _settled(accepted: Accepted) -> http.Answer:
-    if accepted.done.work is None:
-        raise Problem("hold_not_found")
-    return http.answer(200, views.hold_view(accepted.done.work, accepted.page.state))
-
-
-@app.post("/v1/accounts/<account_id>/holds/<hold_id>/capture")
-def capture(account_id: str, hold_id: str) -> http.Answer:
+@app.route(
+    "POST /v1/accounts/{account_id}/holds/{hold_id}/capture", scope="credits:consume", who="caller", body=CaptureBody
+)
+def capture(request: Request, body: CaptureBody) -> Answer:
     """Take parts of the hold."""
-    request = http.read_request(app, takes_body=True)
-    body = parse_body(CaptureBody, request.body)
-    kind, work_id, attempt = parse_hold_id(hold_id)
-    command = CaptureHold(
-        caller=request.admit(), kind=kind, work_id=work_id, attempt=attempt, parts=body.parts, managed=body.managed
-    )
-    return _settled(ledger().execute(account_id, command))
+    return _settle(request, Settlement("captured", Cause(actor=request.caller.actor), body.managed), body.parts)
 
 
-@app.post("/v1/accounts/<account_id>/holds/<hold_id>/release")
-def release(account_id: str, hold_id: str) -> http.Answer:
+@app.route(
+    "POST /v1/accounts/{account_id}/holds/{hold_id}/release", scope="credits:consume", who="caller", body=ReleaseBody
+)
+def release(request: Request, body: ReleaseBody) -> Answer:
     """Give parts of the hold back."""
-    request = http.read_request(app, takes_body=True)
-    body = parse_body(ReleaseBody, request.body)
-    kind, work_id, attempt = parse_hold_id(hold_id)
-    command = ReleaseHold(
-        caller=request.admit(), kind=kind, work_id=work_id, attempt=attempt, parts=body.parts, reason=body.reason
+    cause = Cause(actor=request.caller.actor, reason=body.reason)
+    return _settle(request, Settlement("released", cause), body.parts)
+
+
+def _settle(request: Request, settlement: Settlement, parts: Sequence[str] | None) -> Answer:
+    kind, work_id, attempt = parse_hold_id(request.parameters["hold_id"])
+    command = SettleHold(
+        caller=request.caller, kind=kind, work_id=work_id, attempt=attempt, settlement=settlement, parts=parts
     )
-    return _settled(ledger().execute(account_id, command))
+    accepted = ledger().execute(request.account_id, command)
+    return answer(200, views.hold_view(accepted.record(Work), accepted.page.state))
 
 
-def _work(account_id: str, kind: str, work_id: str) -> http.Answer:
-    request = http.read_request(app)
-    check_caller_id(work_id, f"{kind}_id")
-    caller = request.admit()
-    check_exists(ledger().store.head(account_id))
-    work = check_visible(caller, read_work(ledger().store, account_id, (kind, work_id)), f"{kind}_not_found")
-    return http.answer(200, views.work_view(work))
-
-
-@app.post("/v1/accounts/<account_id>/orders")
-def queue_order(account_id: str) -> http.Answer:
+@app.route(
+    "POST /v1/accounts/{account_id}/orders", scope="credits:consume", who="caller", body=parse_queued_order, key=True
+)
+def queue_order(request: Request, work: WorkRequest) -> Answer:
     """Record the order as queued, then put it on the queue."""
-    request = http.read_request(app, takes_body=True)
-    key, work = request.key(), parse_body(QueuedOrder, request.body).request()
-    accepted = ledger().execute(account_id, QueueOrder(request.admit(), key, work))
-    send_if_queued(queue(), account_id, accepted.done.work)
-    return http.answer(202, views.queued_order_view(work.work_id, accepted), replayed=accepted.replayed())
+    accepted = ledger().execute(request.account_id, QueueOrder(request.caller, request.key, work))
+    send_if_queued(queue(), request.account_id, accepted.record(Work))
+    return answer(202, views.queued_order_view(work.work_id, accepted), replayed=accepted.replayed())
 
 
-@app.get("/v1/accounts/<account_id>/orders")
-def list_orders(account_id: str) -> http.Answer:
+@app.route("GET /v1/accounts/{account_id}/orders", scope="credits:read", who="caller", query=queries.ORDERS)
+def list_orders(request: Request, query: ListQuery) -> Answer:
     """The account's orders, newest first."""
-    request = http.read_request(app, "limit", "cursor", "status")
-    limit, status = lists.parse_limit(request.query.get("limit")), parse_order_status(request.query)
-    binding = lists.binding_of(account_id, status, request.caller().store_id)
-    start = lists.decode_order_cursor(request.query.get("cursor"), binding)
-    caller = request.admit()
-    check_exists(ledger().store.head(account_id))
-    works, position = worklist.list_orders(ledger().store, account_id, caller, status, start=start, limit=limit)
+    store = ledger().store
+    check_exists(store.head(request.account_id))
+    works, position = lists.list_orders(
+        store, request.account_id, request.caller, query.status, start=query.start, limit=query.limit
+    )
     items = [views.work_view(work) for work in works]
-    return http.answer(200, {"items": items, "next_cursor": lists.encode_cursor(position, binding)})
+    return answer(200, {"items": items, "next_cursor": encode_cursor(position, query.binding)})
 
 
-@app.post("/v1/accounts/<account_id>/orders/<order_id>/resend")
-def resend_order(account_id: str, order_id: str) -> http.Answer:
-    """Send a failed order again."""
-    request = http.read_request(app)
-    check_caller_id(order_id, "order_id")
-    command = ResendOrder(request.admit(), order_id, request.request_id())
-    work = resend(ledger(), queue(), account_id, command)
-    return http.answer(202, views.resent_view(work))
+@app.route("POST /v1/accounts/{account_id}/orders/{order_id}/resend", scope="credits:consume", who="caller")
+def resend_order(request: Request) -> Answer:
+    """Resend a failed order."""
+    command = ResendOrder(request.caller, request.parameters["order_id"], request.request_id)
+    return answer(202, views.resent_view(resend(ledger(), queue(), request.account_id, command)))
 
 
-@app.post("/v1/accounts/<account_id>/orders/resend")
-def resend_failed_orders(account_id: str) -> http.Answer:
-    """Send failed orders again, oldest first."""
-    request = http.read_request(app, takes_body=True)
-    parse_body(ResendBody, request.body)
-    caller = request.admit()
-    check_exists(ledger().store.head(account_id))
-    resent, more = resend_failed(ledger(), queue(), account_id, caller, request.request_id())
-    return http.answer(202, {"resent": resent, "more": more})
+@app.route("POST /v1/accounts/{account_id}/orders/resend", scope="credits:consume", who="caller", body=ResendBody)
+def resend_failed_orders(request: Request, _: ResendBody) -> Answer:
+    """Resend failed orders, oldest first."""
+    check_exists(ledger().store.head(request.account_id))
+    resent, more = resend_failed(ledger(), queue(), request.account_id, request.caller, request.request_id)
+    return answer(202, {"resent": resent, "more": more})
 
 
-@app.get("/v1/accounts/<account_id>/orders/<order_id>")
-def read_order(account_id: str, order_id: str) -> http.Answer:
+@app.route("GET /v1/accounts/{account_id}/orders/{order_id}", scope="credits:read", who="caller")
+def read_order(request: Request) -> Answer:
     """How an order stands."""
-    return _work(account_id, "order", order_id)
+    return _work(request, "order")
 
 
-@app.get("/v1/accounts/<account_id>/sourcing/<product_id>")
-def read_sourcing(account_id: str, product_id: str) -> http.Answer:
+@app.route("GET /v1/accounts/{account_id}/sourcing/{product_id}", scope="credits:read", who="caller")
+def read_sourcing(request: Request) -> Answer:
     """How a sourcing request stands."""
-    return _work(account_id, "product", product_id)
+    return _work(request, "product")
+
+
+def _work(request: Request, kind: str) -> Answer:
+    store, key = ledger().store, (kind, request.parameters[f"{kind}_id"])
+    check_exists(store.head(request.account_id))
+    work = check_visible(request.caller, lists.read_work(store, request.account_id, key), f"{kind}_not_found")
+    return answer(200, views.work_view(work))

@@ -1,21 +1,9 @@
-"""The queue of orders: each message is an outcome, a retry, or a dead letter."""
+"""The orders queue: each message becomes an outcome, a retry, or a dead letter."""
 
 from typing import Any
 
-from autocredits.adapters.production import open_ledger, open_queue
-from autocredits.edge import batches, settings
-from autocredits.edge.sending import Queue
-from autocredits.ledger import Ledger
-
-
-def ledger() -> Ledger:
-    """The ledger of this function."""
-    return open_ledger(settings.table_name())
-
-
-def queue() -> Queue:
-    """The queue that this function reads, and where it buries dead letters."""
-    return open_queue(settings.orders_queue_url(), settings.dead_letter_queue_url())
+from autocredits.bootstrap import ledger, queue
+from autocredits.edge import batches
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

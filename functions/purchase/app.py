@@ -1,94 +1,71 @@
 """Buying credits over HTTP: packages, coupons, purchases."""
 
-from dataclasses import replace
+from typing import Any
 
-from autocredits import worklist
-from autocredits.adapters.production import open_ledger
-from autocredits.domain.access import is_platform
-from autocredits.domain.accounts import check_manages
-from autocredits.domain.coupons import Coupon, CouponUse, check_usable, terms_of
+from autocredits import bootstrap
+from autocredits.bootstrap import ledger
+from autocredits.domain.access import check_manages
 from autocredits.domain.errors import Problem
-from autocredits.domain.payments import Purchase
-from autocredits.domain.purchases import SettleReview, StartPurchase, coupon_keys
-from autocredits.domain.records import Record
-from autocredits.edge import http, lists, settings, views
-from autocredits.edge.bodies import parse_body
-from autocredits.edge.purchase_bodies import CouponBody, CouponCheck, ReviewBody, check_return_url, parse_purchase
-from autocredits.ledger import ConflictError, Ledger
-from functions.purchase.checkout import purchase_id_of, read, start
+from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon, SettleReview, StartPurchase
+from autocredits.domain.purchases.coupons import Coupon, CouponUse, check_usable, coupon_keys, terms_of
+from autocredits.domain.records import NO_ACCOUNT
+from autocredits.edge import queries, views
+from autocredits.edge.cursors import encode_cursor
+from autocredits.edge.http import Answer, Api, Request, answer
+from autocredits.edge.purchase_bodies import (
+    CouponCheck,
+    Load,
+    PackagePurchase,
+    ReviewBody,
+    check_return_url,
+    parse_coupon,
+    parse_purchase,
+)
+from autocredits.edge.queries import ListQuery
+from autocredits.ledger import lists
+from functions.purchase.checkout import purchase_id_of, start
 from functions.purchase.payments.registry import on_local_stack, provider_for
 
-app = http.resolver()
-handler = http.serve(app)
+app = Api()
+handler = app.handle
 
 
-def ledger() -> Ledger:
-    """The ledger of this function."""
-    return open_ledger(settings.table_name())
-
-
-@app.get("/v1/packages")
-def packages() -> http.Answer:
+@app.route("GET /v1/packages", scope="credits:read", who="caller")
+def packages(_: Request) -> Answer:
     """The packages on sale."""
-    http.read_request(app).admit()
-    return http.answer(200, views.packages_view(ledger().catalog.packages))
+    return answer(200, views.packages_view(ledger().catalog.packages))
 
 
-def _admit_platform(request: http.Request) -> None:
-    if is_platform(request.caller()) != "yes":
-        raise Problem("not_found")
-
-
-@app.post("/v1/coupons")
-def make_coupon() -> http.Answer:
+@app.route("POST /v1/coupons", scope="credits:admin", who="platform", body=parse_coupon)
+def make_coupon(request: Request, coupon: Coupon) -> Answer:
     """Make a coupon."""
-    request = http.read_request(app, takes_body=True)
-    coupon = parse_body(CouponBody, request.body).coupon()
-    _admit_platform(request)
-    for name in coupon.packages or ():
-        ledger().catalog.package(name)
-    try:
-        ledger().make_record(("coupon", coupon.code), replace(coupon, rev=1))
-    except ConflictError:
-        raise Problem("coupon_exists") from None
-    return http.answer(201, views.coupon_view(coupon))
+    made = ledger().execute(NO_ACCOUNT, MakeCoupon(coupon=coupon, request_id=request.request_id))
+    return answer(201, views.coupon_view(made.record(Coupon)))
 
 
-@app.get("/v1/coupons/<code>")
-def read_coupon(code: str) -> http.Answer:
+@app.route("GET /v1/coupons/{code}", scope="credits:admin", who="platform")
+def read_coupon(request: Request) -> Answer:
     """A coupon with its uses."""
-    _admit_platform(http.read_request(app))
-    coupon = ledger().store.read("", [("coupon", code)]).get(("coupon", code))
-    return _coupon(coupon)
-
-
-@app.delete("/v1/coupons/<code>")
-def close_coupon(code: str) -> http.Answer:
-    """Close a coupon: it is good for no further purchase."""
-    _admit_platform(http.read_request(app))
-    return _coupon(ledger().change_record(("coupon", code), _closed))
-
-
-def _closed(record: Record) -> Record:
-    if not isinstance(record, Coupon) or record.closed:
-        return record
-    return replace(record, closed=True, rev=record.rev + 1)
-
-
-def _coupon(record: Record | None) -> http.Answer:
-    if not isinstance(record, Coupon):
+    key = ("coupon", request.parameters["code"])
+    coupon = ledger().store.read(NO_ACCOUNT, [key]).get(key)
+    if not isinstance(coupon, Coupon):
         raise Problem("coupon_not_found")
-    return http.answer(200, views.coupon_view(record))
+    return answer(200, views.coupon_view(coupon))
 
 
-@app.post("/v1/accounts/<account_id>/coupons/check")
-def check_coupon(account_id: str) -> http.Answer:
+@app.route("DELETE /v1/coupons/{code}", scope="credits:admin", who="platform")
+def close_coupon(request: Request) -> Answer:
+    """Close a coupon: it is good for no further purchase."""
+    closed = ledger().execute(NO_ACCOUNT, CloseCoupon(request.parameters["code"]))
+    return answer(200, views.coupon_view(closed.record(Coupon)))
+
+
+@app.route("POST /v1/accounts/{account_id}/coupons/check", scope="credits:read", who="caller", body=CouponCheck)
+def check_coupon(request: Request, body: CouponCheck) -> Answer:
     """What a package would cost with a coupon; reserves nothing."""
-    request = http.read_request(app, takes_body=True)
-    body = parse_body(CouponCheck, request.body)
-    check_manages(ledger().store.head(account_id), request.admit())
+    check_manages(ledger().store.head(request.account_id), request.caller)
     package = ledger().catalog.package(body.package)
-    records = ledger().store.read(account_id, coupon_keys(body.code))
+    records = ledger().store.read(request.account_id, coupon_keys(body.code))
     coupon, used = records.get(("coupon", body.code)), records.get(("coupon_use", body.code))
     usable = check_usable(
         coupon if isinstance(coupon, Coupon) else None,
@@ -96,73 +73,81 @@ def check_coupon(account_id: str) -> http.Answer:
         package.name,
         ledger().clock.now_ms(),
     )
-    return http.answer(200, views.terms_view(terms_of(usable, package.price)))
+    return answer(200, views.terms_view(terms_of(usable, package.price)))
 
 
-@app.post("/v1/accounts/<account_id>/purchases")
-def start_purchase(account_id: str) -> http.Answer:
+def parse_start(value: Any) -> PackagePurchase | Load:
+    """What is to be bought, how, and where the buyer goes afterwards. Raises Problem 422."""
+    body = parse_purchase(value)
+    check_return_url(body.return_url, bootstrap.return_origins(), local=on_local_stack())
+    return body
+
+
+@app.route(
+    "POST /v1/accounts/{account_id}/purchases", scope="credits:purchase", who="caller", body=parse_start, key=True
+)
+def start_purchase(request: Request, body: PackagePurchase | Load) -> Answer:
     """Start a payment, its price frozen now."""
-    request = http.read_request(app, takes_body=True)
-    key = request.key()
-    body = parse_purchase(request.body)
-    check_return_url(body.return_url, settings.return_origins(), local=on_local_stack())
     provider = provider_for(body.payment_method)
     if provider is None:
-        raise Problem("invalid_field", f"payment_method: {body.payment_method} cannot be used here.")
+        raise Problem("invalid_field", f"payment_method {body.payment_method} is not available here.")
     command = StartPurchase(
-        caller=request.admit(),
-        idempotency=key,
-        purchase_id=purchase_id_of(account_id, key.key),
-        order=body.order(),
+        caller=request.caller,
+        idempotency=request.key,
+        purchase_id=purchase_id_of(request.account_id, request.key.key),
+        request=body.request(),
         payment_method=body.payment_method,
         provider=provider.name,
         coupon=body.coupon,
         return_url=body.return_url,
     )
-    accepted = start(ledger(), provider, account_id, command, body.payer.email if body.payer else None)
-    return _purchase(201, read(ledger(), account_id, command.purchase_id), replayed=accepted.replayed())
+    payer_email = body.payer.email if body.payer else None
+    accepted = start(ledger(), provider, request.account_id, command, payer_email)
+    return _purchase(201, request.account_id, command.purchase_id, replayed=accepted.replayed())
 
 
-def _purchase(status: int, purchase: Purchase | None, *, replayed: bool = False) -> http.Answer:
+def _purchase(status: int, account_id: str, purchase_id: str, *, replayed: bool = False) -> Answer:
+    """The purchase as it stands now."""
+    purchase = lists.read_purchase(ledger().store, account_id, purchase_id)
     if purchase is None:
         raise Problem("purchase_not_found")
-    return http.answer(status, views.purchase_view(purchase), replayed=replayed)
+    return answer(status, views.purchase_view(purchase), replayed=replayed)
 
 
-@app.get("/v1/accounts/<account_id>/purchases")
-def list_purchases(account_id: str) -> http.Answer:
+@app.route("GET /v1/accounts/{account_id}/purchases", scope="credits:read", who="caller", query=queries.PURCHASES)
+def list_purchases(request: Request, query: ListQuery) -> Answer:
     """The account's purchases, newest first."""
-    request = http.read_request(app, "limit", "cursor")
-    limit = lists.parse_limit(request.query.get("limit"))
-    binding = lists.binding_of(account_id, "purchases")
-    begin = lists.decode_order_cursor(request.query.get("cursor"), binding)
-    check_manages(ledger().store.head(account_id), request.admit())
-    purchases, position = worklist.list_purchases(ledger().store, account_id, start=begin, limit=limit)
+    store = ledger().store
+    check_manages(store.head(request.account_id), request.caller)
+    purchases, position = lists.list_purchases(store, request.account_id, start=query.start, limit=query.limit)
     items = [views.purchase_view(purchase) for purchase in purchases]
-    return http.answer(200, {"items": items, "next_cursor": lists.encode_cursor(position, binding)})
+    return answer(200, {"items": items, "next_cursor": encode_cursor(position, query.binding)})
 
 
-@app.get("/v1/accounts/<account_id>/purchases/<purchase_id>")
-def read_purchase(account_id: str, purchase_id: str) -> http.Answer:
+@app.route("GET /v1/accounts/{account_id}/purchases/{purchase_id}", scope="credits:read", who="caller")
+def read_purchase(request: Request) -> Answer:
     """A purchase as it stands."""
-    check_manages(ledger().store.head(account_id), http.read_request(app).admit())
-    return _purchase(200, read(ledger(), account_id, purchase_id))
+    check_manages(ledger().store.head(request.account_id), request.caller)
+    return _purchase(200, request.account_id, request.parameters["purchase_id"])
 
 
-@app.post("/v1/accounts/<account_id>/purchases/<purchase_id>/review")
-def settle_review(account_id: str, purchase_id: str) -> http.Answer:
+@app.route(
+    "POST /v1/accounts/{account_id}/purchases/{purchase_id}/review",
+    scope="credits:admin",
+    who="caller",
+    body=ReviewBody,
+)
+def settle_review(request: Request, body: ReviewBody) -> Answer:
     """Settle a purchase in review."""
-    request = http.read_request(app, takes_body=True)
-    body = parse_body(ReviewBody, request.body)
-    caller = request.admit()
-    known = read(ledger(), account_id, purchase_id)
+    purchase_id = request.parameters["purchase_id"]
+    known = lists.read_purchase(ledger().store, request.account_id, purchase_id)
     command = SettleReview(
-        caller=caller,
+        caller=request.caller,
         purchase_id=purchase_id,
-        request_id=request.request_id(),
+        request_id=request.request_id,
         credit=body.decision == "credit",
         reason=body.reason,
         coupon=known.coupon if known else None,
     )
-    ledger().execute(account_id, command)
-    return _purchase(200, read(ledger(), account_id, purchase_id))
+    ledger().execute(request.account_id, command)
+    return _purchase(200, request.account_id, purchase_id)

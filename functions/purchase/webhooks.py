@@ -3,22 +3,15 @@
 import base64
 from typing import Any
 
-from autocredits.adapters.production import open_ledger
+from autocredits.bootstrap import ledger
 from autocredits.domain.errors import Problem
-from autocredits.edge import settings
 from autocredits.edge.problems import as_problem
 from autocredits.edge.telemetry import count, logger
-from autocredits.ledger import Ledger
-from functions.purchase.checkout import hear
+from functions.purchase.checkout import handle_webhook
 from functions.purchase.payments.port import Provider
 from functions.purchase.payments.registry import providers
 
 MAX_BODY_BYTES = 256 * 1024
-
-
-def ledger() -> Ledger:
-    """The ledger of this function."""
-    return open_ledger(settings.table_name())
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -42,14 +35,14 @@ def answer(provider: Provider | None, event: dict[str, Any]) -> int:
         return 413
     headers = {header.lower(): value for header, value in (event.get("headers") or {}).items()}
     try:
-        told = provider.read_webhook(raw, headers)
+        webhook = provider.read_webhook(raw, headers)
     except Problem as problem:
         if problem.status >= 500:  # noqa: PLR2004
             raise
         if problem.code == "bad_signature":
             return 401
-        # Signed, but not to be understood: it will not get better by being sent again. A person has to look.
+        # Signed, but in an unknown form: sending it again will not help. A person has to look.
         count("PaymentPutAside")
         logger.warning("webhook put aside", extra={"provider": provider.name, "detail": problem.detail})
         return 202
-    return 200 if told is None else hear(ledger(), provider, told)
+    return 200 if webhook is None else handle_webhook(ledger(), provider, webhook)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dev.stack.places import ROOT, Places, running_stack
-from tests.e2e.stack import Stack
+from tests.kit.stack import Stack
 
 START_SECONDS = 120
 STOP_SECONDS = 300  # after a burst it clears away the unpacked code of as many workers

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import requests
 
-from tests.e2e.stack import Stack, eventually
+from tests.kit.stack import Stack, eventually
 
 PATIENCE = 40  # calls; under a burst on a small machine some answer 503 `try_again`
 UNKNOWN_OUTCOME = 503

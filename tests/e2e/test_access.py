@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from dev.stack import issuer
 from tests.e2e.merchant import Merchant, fresh, opened, refusal, work
-from tests.e2e.stack import Stack
+from tests.kit.stack import Stack
 
 SCOPES = ("credits:read", "credits:purchase", "credits:consume", "credits:admin")
 ROUTES = [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.merchant import fresh, opened, refusal, work
-from tests.e2e.stack import Stack
+from tests.kit.stack import Stack
 
 PRICES = {
     ("auto", "none"): "1.00",

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.stack import Stack
+from tests.kit.stack import Stack
 
 ACCOUNT = "/v1/accounts/nobody-here"
 

@@ -16,7 +16,7 @@ import pytest
 from dev.stack.places import ROOT, Places, running_stack
 from tests.e2e.conftest import STOP_SECONDS, free_ports, wait_for
 from tests.e2e.merchant import Merchant, opened, work
-from tests.e2e.stack import Stack
+from tests.kit.stack import Stack
 
 REFUSED_SECONDS = 60
 

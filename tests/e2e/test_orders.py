@@ -15,7 +15,7 @@ import requests
 
 from dev.stack import deploy
 from dev.stack.places import ROOT, Places, write_info
-from tests.e2e.stack import Stack, eventually
+from tests.kit.stack import Stack, eventually
 
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
 NO_ADD_ON = "The Orders Processor add-on must be active before credits can be used."

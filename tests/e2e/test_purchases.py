@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from dev.stack.sandbox import sign
-from tests.e2e.stack import Stack
+from tests.kit.stack import Stack
 
 PACKAGES = {"20": "9.90", "100": "39.90", "250": "79.00", "500": "129.00", "1000": "219.00", "2500": "499.00"}
 

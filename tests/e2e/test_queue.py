@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.merchant import fresh, opened, work
-from tests.e2e.stack import Stack, eventually
+from tests.kit.stack import Stack, eventually
 
 SENTENCE = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.merchant import Merchant, opened, refusal, work
-from tests.e2e.stack import Stack
+from tests.kit.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ import pytest
 
 from dev.stack import deploy
 from dev.stack.places import Places
-from tests.e2e.stack import Stack
+from tests.kit.stack import Stack
 
 ACCOUNTS = 50
 POOR_ACCOUNTS = 3

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.e2e.stack import Stack, eventually
+from tests.kit.stack import Stack, eventually
 
 PRICES = {
     ("fba", "none"): "1.00",

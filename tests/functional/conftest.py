@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from autocredits.adapters import production
 from autocredits.adapters.clock import SystemClock
-from tests.functional.service import Service, template
+from tests.kit.service import Service, template
 
 SIGNING_SECRET = "whsec_example"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.functional.conftest import Clock
-from tests.functional.service import Answer, Service, work
+from tests.kit.service import Answer, Service, work
 
 ACME = "/v1/accounts/acme"
 ZERO = {"posted": "0.00", "held": "0.00", "available": "0.00"}

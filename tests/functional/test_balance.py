@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.functional.conftest import Clock
-from tests.functional.service import Answer, Service, sourcing, work
+from tests.kit.service import Answer, Service, sourcing, work
 
 ACME = "/v1/accounts/acme"
 NOON = "2026-11-24T12:00:00.000Z"

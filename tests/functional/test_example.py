@@ -1,6 +1,6 @@
 """A handler test of one's own, as docs/local-testing.md quotes it."""
 
-from tests.functional.service import Service, work
+from tests.kit.service import Service, work
 
 
 def test_the_same_key_charges_once(service: Service) -> None:

@@ -1,6 +1,6 @@
 """What can be bought, over HTTP."""
 
-from tests.functional.service import Service
+from tests.kit.service import Service
 
 
 def test_packages_have_prices(service: Service) -> None:

@@ -12,11 +12,11 @@ import pytest
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.edge.telemetry import logger
-from autocredits.ledger import UnavailableError
+from autocredits.ledger.ports import UnavailableError
 from functions.purchase.checkout import purchase_id_of
 from tests.functional.conftest import SIGNING_SECRET, Clock
-from tests.functional.service import Answer, Service, http_event, route_keys, sourcing, work
-from tests.functional.story import signed
+from tests.kit.service import Answer, Service, http_event, route_keys, sourcing, work
+from tests.kit.story import signed
 
 ACME = "/v1/accounts/acme"
 LIMIT = 64 * 1024

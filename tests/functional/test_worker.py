@@ -10,16 +10,8 @@ import pytest
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.journal import Page
 from autocredits.edge.telemetry import logger
-from autocredits.ledger import UnavailableError
-from tests.functional.service import (
-    Context,
-    DeadLetter,
-    Service,
-    cloud_event,
-    handler_of,
-    sqs_record,
-    work,
-)
+from autocredits.ledger.ports import UnavailableError
+from tests.kit.service import Context, DeadLetter, Service, cloud_event, handler_of, sqs_record, work
 
 ACME = "/v1/accounts/acme"
 INSUFFICIENT = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
@@ -291,11 +283,11 @@ class RecordingQueue:
         """Remember the message."""
         self.sent.append(f"{account_id}: {body}")
 
-    def bury(self, body: str, reason: str) -> None:
+    def dead_letter(self, body: str, reason: str) -> None:
         """Remember the dead letter."""
         self.buried.append((body, reason))
 
-    def put_off(self, receipt: str, seconds: int) -> None:
+    def defer(self, receipt: str, seconds: int) -> None:
         """Remember the delay."""
         assert receipt
         self.put_off_s.append(seconds)

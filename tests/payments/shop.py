@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 import stripe
 
-from autocredits.adapters.memory import ManualClock, MemoryStore
-from autocredits.adapters.production import open_catalog
+from autocredits.bootstrap import catalog
 from autocredits.domain.access import Caller
 from autocredits.domain.accounts import OpenAccount
 from autocredits.domain.decide import IdempotencyKey
-from autocredits.domain.payments import Purchase
-from autocredits.domain.purchases import Order, StartPurchase
+from autocredits.domain.purchases.calls import PurchaseRequest, StartPurchase
+from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.state import Balance
 from autocredits.edge.problems import as_problem
-from autocredits.ledger import Ledger
+from autocredits.ledger.commit import Ledger
 from functions.purchase import checkout, webhooks
 from functions.purchase.payments.stripe import Stripe
+from tests.kit.memory import ManualClock, MemoryStore
 from tests.payments.stripe_double import Object, StripeDouble
 
 NEW_SECRET = "whsec_new"
@@ -42,7 +42,7 @@ class Shop:
 
     double: StripeDouble
     provider: Stripe
-    ledger: Ledger = field(default_factory=lambda: Ledger(MemoryStore(), ManualClock(), open_catalog()))
+    ledger: Ledger = field(default_factory=lambda: Ledger(MemoryStore(), ManualClock(), catalog()))
 
     def __post_init__(self) -> None:
         self.open("acme")
@@ -57,7 +57,7 @@ class Shop:
             caller=PLATFORM,
             idempotency=IdempotencyKey(key, "body"),
             purchase_id=checkout.purchase_id_of(account_id, key),
-            order=Order(package="auto_order-100"),
+            request=PurchaseRequest(package="auto_order-100"),
             payment_method="card",
             provider=self.provider.name,
             return_url="https://shop.example/done",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autocredits.domain.payments import Purchase
+from autocredits.domain.purchases.record import Purchase
 from dev.engines import stripe_mock
 from functions.purchase.payments.port import Checkout
 from functions.purchase.payments.stripe import Stripe
@@ -65,7 +65,7 @@ def test_form_of_a_look(provider: Stripe) -> None:
         created_at=0,
         updated_at=0,
     )
-    assert provider.look("acme", purchase) is None
+    assert provider.poll("acme", purchase) is None
 
 
 def test_form_of_a_search(provider: Stripe) -> None:

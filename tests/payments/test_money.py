@@ -6,9 +6,9 @@ from itertools import permutations
 
 import pytest
 
-from autocredits.domain.purchases import RecordCheckout
+from autocredits.domain.purchases.calls import RecordCheckout
 from autocredits.domain.state import Balance
-from autocredits.ledger import Due
+from autocredits.ledger.ports import Listed
 from functions.purchase import look
 from functions.purchase.payments.port import Checkout
 from tests.payments.shop import BOUGHT, FREE, PRICE, Shop
@@ -307,7 +307,9 @@ def test_look_credits_what_was_never_told(shop: Shop, monkeypatch: pytest.Monkey
     monkeypatch.setattr(look, "providers", lambda: {"stripe": shop.provider})
     told = shop.double.pay(shop.start())
     shop.ledger.clock.sleep_up_to(121)
-    assert shop.ledger.store.list_due(0, shop.ledger.clock.now_ms(), 10) == [Due("acme", shop.purchase().purchase_id)]
-    look.look_after(shop.ledger, Due("acme", shop.purchase().purchase_id))
+    assert shop.ledger.store.list_due(0, shop.ledger.clock.now_ms(), 10) == [
+        Listed("acme", shop.purchase().purchase_id)
+    ]
+    look.look_after(shop.ledger, Listed("acme", shop.purchase().purchase_id))
     assert (shop.purchase().status, shop.balance()) == ("credited", CREDITED)
-    assert (shop.hear(told), shop.balance(), shop.purchase().look_at) == (200, CREDITED, None)
+    assert (shop.hear(told), shop.balance(), shop.purchase().poll_at) == (200, CREDITED, None)

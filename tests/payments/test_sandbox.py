@@ -37,7 +37,7 @@ def test_what_either_secret_signed_lately_is_believed(secret: str, at_s: int) ->
     raw = json.dumps(EVENT).encode()
     told = SANDBOX.read_webhook(raw, headers(raw, secret=secret, at_s=at_s))
     assert told is not None
-    assert (told.account_id, told.news.what, told.news.amount) == ("acme", "paid", 3990)
+    assert (told.account_id, told.event.what, told.event.amount) == ("acme", "paid", 3990)
 
 
 @pytest.mark.parametrize(

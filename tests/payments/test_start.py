@@ -3,7 +3,7 @@
 import pytest
 
 from autocredits.domain.errors import Problem
-from autocredits.ledger import UnavailableError
+from autocredits.ledger.ports import UnavailableError
 from functions.purchase.payments.port import Checkout
 from functions.purchase.payments.stripe import Stripe
 from tests.payments.shop import FREE, PRICE, Shop

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from autocredits.domain.errors import Problem
-from autocredits.domain.purchases import PaymentNews
-from autocredits.ledger import UnavailableError
+from autocredits.domain.purchases.fulfil import PaymentEvent
+from autocredits.ledger.ports import UnavailableError
 from functions.purchase.payments.port import Told
 from functions.purchase.payments.stripe import DECLINED, Stripe
 from tests.payments.shop import FREE, NEW_SECRET, OLD_SECRET, PRICE, Shop, sign
@@ -44,9 +44,11 @@ DISPUTE: dict[str, Any] = {
     "payment_intent": "pi_1",
     "status": "needs_response",
 }
-PAID = PaymentNews(provider="stripe", what="paid", purchase_id="pur_1", payment_id="pi_1", amount=PRICE, currency="USD")
-NOBODYS_PAID = PaymentNews(
-    provider="stripe", what="paid", purchase_id="", payment_id="pi_1", amount=PRICE, currency="USD"
+PAID = PaymentEvent(
+    provider="stripe", type="paid", purchase_id="pur_1", payment_id="pi_1", amount=PRICE, currency="USD"
+)
+NOBODYS_PAID = PaymentEvent(
+    provider="stripe", type="paid", purchase_id="", payment_id="pi_1", amount=PRICE, currency="USD"
 )
 
 LISTENER = Stripe(api_key="", signing_secrets=(NEW_SECRET, OLD_SECRET))
@@ -237,19 +239,19 @@ def test_currency() -> None:
     """Currencies are told in capitals."""
     told = read("checkout.session.completed", SESSION | {"currency": "eur"})
     assert told is not None
-    assert told.news.currency == "EUR"
+    assert told.event.currency == "EUR"
 
 
 def test_expired() -> None:
     """A session that expired tells that nobody will pay."""
     about = SESSION | {"status": "expired", "payment_status": "unpaid", "payment_intent": None}
-    expected = PaymentNews(provider="stripe", what="expired", purchase_id="pur_1")
+    expected = PaymentEvent(provider="stripe", type="expired", purchase_id="pur_1")
     assert read("checkout.session.expired", about) == Told("acme", expected)
 
 
 def test_declined_without_a_key() -> None:
     """A payment that failed is told to the merchant in our words; without a key there is no code to tell."""
-    expected = PaymentNews(provider="stripe", what="declined", purchase_id="pur_1", payment_id="pi_1", reason=DECLINED)
+    expected = PaymentEvent(provider="stripe", type="declined", purchase_id="pur_1", payment_id="pi_1", reason=DECLINED)
     about = SESSION | {"payment_status": "unpaid"}
     assert read("checkout.session.async_payment_failed", about) == Told("acme", expected)
 
@@ -261,8 +263,8 @@ def test_declined_with_a_key(shop: Shop) -> None:
     raw = json.dumps(shop.double.fail(session_id, "insufficient_funds")).encode()
     told = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
     assert told is not None
-    assert (told.account_id, told.news.purchase_id) == ("acme", shop.purchase().purchase_id)
-    assert (told.news.what, told.news.reason, told.news.support_code) == ("declined", DECLINED, "insufficient_funds")
+    assert (told.account_id, told.event.purchase_id) == ("acme", shop.purchase().purchase_id)
+    assert (told.event.what, told.event.reason, told.event.support_code) == ("declined", DECLINED, "insufficient_funds")
     assert DECLINED == "Payment declined: please try another payment method."
 
 
@@ -275,8 +277,8 @@ def test_a_declined_card() -> None:
     }
     told = read("payment_intent.payment_failed", about)
     assert told is not None
-    assert (told.account_id, told.news.what, told.news.purchase_id) == ("acme", "declined", "pur_1")
-    assert (told.news.payment_id, told.news.support_code) == ("pi_1", "insufficient_funds")
+    assert (told.account_id, told.event.what, told.event.purchase_id) == ("acme", "declined", "pur_1")
+    assert (told.event.payment_id, told.event.support_code) == ("pi_1", "insufficient_funds")
     assert read("payment_intent.payment_failed", about | {"metadata": {}}) is None
 
 
@@ -292,8 +294,8 @@ def test_declined_while_stripe_is_away(shop: Shop) -> None:
 
 def test_refunded() -> None:
     """A refund tells how much went back so far, in all."""
-    expected = PaymentNews(
-        provider="stripe", what="refunded", purchase_id="pur_1", payment_id="pi_1", amount=1000, currency="USD"
+    expected = PaymentEvent(
+        provider="stripe", type="refunded", purchase_id="pur_1", payment_id="pi_1", amount=1000, currency="USD"
     )
     assert read("charge.refunded", CHARGE) == Told("acme", expected)
 
@@ -302,7 +304,7 @@ def test_refund_of_a_nameless_charge() -> None:
     """A charge without our metadata is known by its payment alone."""
     told = read("charge.refunded", CHARGE | {"metadata": {}})
     assert told is not None
-    assert (told.account_id, told.news.purchase_id, told.news.payment_id) == (None, "", "pi_1")
+    assert (told.account_id, told.event.purchase_id, told.event.payment_id) == (None, "", "pi_1")
 
 
 @pytest.mark.parametrize(
@@ -319,8 +321,8 @@ def test_disputes(kind: str, status: str, what: str) -> None:
     """A dispute is known by its payment; an inquiry that is closed has cost nothing, so it is won."""
     told = read(kind, DISPUTE | {"status": status})
     assert told is not None
-    assert (told.account_id, told.news.purchase_id, told.news.payment_id) == (None, "", "pi_1")
-    assert (told.news.what, told.news.amount, told.news.currency) == (what, PRICE, "USD")
+    assert (told.account_id, told.event.purchase_id, told.event.payment_id) == (None, "", "pi_1")
+    assert (told.event.what, told.event.amount, told.event.currency) == (what, PRICE, "USD")
 
 
 def test_unknown_end_of_a_dispute() -> None:
@@ -378,7 +380,7 @@ def test_find_while_stripe_is_away(double: StripeDouble, provider: Stripe, fault
 def test_look_at_an_open_session(shop: Shop) -> None:
     """A session that is open is no news."""
     shop.start()
-    assert shop.provider.look("acme", shop.purchase()) is None
+    assert shop.provider.poll("acme", shop.purchase()) is None
 
 
 def test_look_at_a_paid_session(shop: Shop) -> None:
@@ -387,20 +389,20 @@ def test_look_at_a_paid_session(shop: Shop) -> None:
     raw = json.dumps(paid).encode()
     told = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
     assert told is not None
-    assert shop.provider.look("acme", shop.purchase()) == told.news
+    assert shop.provider.poll("acme", shop.purchase()) == told.event
 
 
 def test_look_at_an_expired_session(shop: Shop) -> None:
     """A session that expired is the same news as its webhook."""
     shop.double.expire(shop.start())
-    news = shop.provider.look("acme", shop.purchase())
-    assert news == PaymentNews(provider="stripe", what="expired", purchase_id=shop.purchase().purchase_id)
+    news = shop.provider.poll("acme", shop.purchase())
+    assert news == PaymentEvent(provider="stripe", type="expired", purchase_id=shop.purchase().purchase_id)
 
 
 def test_look_at_money_on_its_way(shop: Shop) -> None:
     """A session that is complete and not paid is no news while the money is on its way."""
     shop.double.pay(shop.start(), later=True)
-    assert shop.provider.look("acme", shop.purchase()) is None
+    assert shop.provider.poll("acme", shop.purchase()) is None
 
 
 def test_look_at_money_that_did_not_come(shop: Shop) -> None:
@@ -408,7 +410,7 @@ def test_look_at_money_that_did_not_come(shop: Shop) -> None:
     session_id = shop.start()
     shop.double.pay(session_id, later=True)
     shop.double.fail(session_id, "do_not_honor")
-    news = shop.provider.look("acme", shop.purchase())
+    news = shop.provider.poll("acme", shop.purchase())
     assert news is not None
     assert (news.what, news.payment_id, news.reason, news.support_code) == (
         "declined",
@@ -423,4 +425,4 @@ def test_look_while_stripe_is_away(shop: Shop) -> None:
     shop.start()
     shop.double.faults.extend(["reset before"] * 2)
     with pytest.raises(UnavailableError):
-        shop.provider.look("acme", shop.purchase())
+        shop.provider.poll("acme", shop.purchase())

@@ -20,7 +20,7 @@ from dev.stack import deploy, issuer
 from dev.stack.places import ROOT, Places, StackInfo, running_stack
 from dev.stack.sam_local import SamLocal, sam_local
 from tests.e2e.conftest import STOP_SECONDS, free_ports, wait_for
-from tests.functional.story import STORY, Step, check, recorded, signed
+from tests.kit.story import STORY, Step, check, recorded, signed
 
 API_SECONDS = 60
 CALL_SECONDS = 60  # a function's first call waits for its container

@@ -11,9 +11,9 @@ from autocredits.domain.decide import Done, RecordWrite
 from autocredits.domain.money import MAX_BALANCE
 from autocredits.domain.state import Balance, State
 from autocredits.domain.times import parse_time
-from autocredits.domain.work import Work
-from autocredits.ledger import Accepted
-from tests.unit.builders import ACCOUNT_ID, NOW_MS, PLATFORM, Account, adjust, capture, hold, opened, order, placed
+from autocredits.domain.work.record import Work
+from autocredits.ledger.commit import Accepted
+from tests.kit.builders import ACCOUNT_ID, NOW_MS, PLATFORM, Account, adjust, capture, hold, opened, order, placed
 
 PAIRS = [
     (kind, method) for kind in ("fba", "auto", "manual") for method in ("none", "bce", "qtrack", "tracking_generator")

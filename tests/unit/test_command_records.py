@@ -6,17 +6,10 @@ import pytest
 
 from autocredits.domain.accounts import Adjust, ChangeStanding, OpenAccount
 from autocredits.domain.decide import Command
-from autocredits.domain.purchases import (
-    Fulfil,
-    Order,
-    PaymentNews,
-    PlanLook,
-    RecordCheckout,
-    SettleReview,
-    StartPurchase,
-)
-from autocredits.domain.queueing import ResendOrder
-from tests.unit.builders import (
+from autocredits.domain.purchases.calls import PlanPoll, PurchaseRequest, RecordCheckout, SettleReview, StartPurchase
+from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
+from autocredits.domain.work.calls import ResendOrder
+from tests.kit.builders import (
     PLATFORM,
     accepted,
     capture,
@@ -35,9 +28,9 @@ from tests.unit.builders import (
 )
 
 KEY = idempotency("k1")
-NEWS = PaymentNews(provider="stripe", what="paid", purchase_id="b1")
-PAID = PaymentNews(provider="stripe", what="paid", purchase_id="b1", payment_id="pay1")
-PURCHASE: Any = {"caller": PLATFORM, "idempotency": KEY, "purchase_id": "b1", "order": Order(package="p")}
+NEWS = PaymentEvent(provider="stripe", type="paid", purchase_id="b1")
+PAID = PaymentEvent(provider="stripe", type="paid", purchase_id="b1", payment_id="pay1")
+PURCHASE: Any = {"caller": PLATFORM, "idempotency": KEY, "purchase_id": "b1", "order": PurchaseRequest(package="p")}
 PURCHASE |= {"payment_method": "card", "provider": "stripe"}
 COUPON = (("coupon", "C"), ("coupon_use", "C"))
 
@@ -63,7 +56,7 @@ COMMANDS: list[tuple[Command, tuple[tuple[str, str], ...], bool]] = [
     (StartPurchase(**PURCHASE), (("key", "k1"), ("purchase", "b1")), True),
     (StartPurchase(**PURCHASE, coupon="C"), (("key", "k1"), ("purchase", "b1"), *COUPON), False),
     (RecordCheckout(purchase_id="b1", provider_reference="r", redirect_url=None), (("purchase", "b1"),), False),
-    (PlanLook("b1"), (("purchase", "b1"),), False),
+    (PlanPoll("b1"), (("purchase", "b1"),), False),
     (Fulfil(NEWS), (("purchase", "b1"),), False),
     (Fulfil(PAID, "C"), (("purchase", "b1"), ("payment", "stripe#pay1"), *COUPON), False),
     (
@@ -83,4 +76,4 @@ COMMANDS: list[tuple[Command, tuple[tuple[str, str], ...], bool]] = [
 def test_what_a_command_concerns(command: Command, records: tuple[Any, ...], expects_new: bool) -> None:  # noqa: FBT001
     """Its records are these, and they are read beforehand unless they are usually new."""
     assert command.records() == records
-    assert command.expects_new() is expects_new
+    assert command.expects_new is expects_new

@@ -16,8 +16,8 @@ from autocredits.domain.accounts import ChangeStanding
 from autocredits.domain.decide import Command, IdempotencyKey, NotYet
 from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Entry, Page
-from tests.unit.books import check_holds, check_page
-from tests.unit.builders import (
+from tests.kit.books import check_holds, check_page
+from tests.kit.builders import (
     PLATFORM,
     Account,
     accepted,

@@ -6,23 +6,14 @@ from typing import Any, cast
 
 import pytest
 
-from autocredits.adapters.memory import MemoryStore
-from autocredits.domain.coupons import Coupon
 from autocredits.domain.decide import Command, Done, Draft, RecordWrite
 from autocredits.domain.errors import BrokenInvariantError, Problem
+from autocredits.domain.purchases.coupons import Coupon
 from autocredits.domain.records import Record, RecordKey
-from autocredits.ledger import (
-    Accepted,
-    Clock,
-    ConflictError,
-    Ledger,
-    Snapshot,
-    Store,
-    UnavailableError,
-    list_position,
-    read_work,
-)
-from tests.unit.builders import (
+from autocredits.ledger.commit import Accepted, Ledger
+from autocredits.ledger.lists import read_work
+from autocredits.ledger.ports import Clock, ConflictError, Snapshot, Store, UnavailableError, list_position
+from tests.kit.builders import (
     ACCOUNT_ID,
     CATALOG,
     Account,
@@ -37,6 +28,7 @@ from tests.unit.builders import (
     queue_order,
     requested,
 )
+from tests.kit.memory import MemoryStore
 
 Call = tuple[Any, ...]
 

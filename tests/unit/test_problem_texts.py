@@ -9,16 +9,16 @@ import pytest
 from autocredits.domain import ids, journal, money, times
 from autocredits.domain.accounts import ChangeStanding, OpenAccount
 from autocredits.domain.catalog import BadCatalogError, Catalog, load_catalog, load_packages, load_rate_card
-from autocredits.domain.coupons import Coupon, CouponUse, check_usable
 from autocredits.domain.decide import Command, Draft
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.journal import Entry
-from autocredits.domain.payments import Purchase
-from autocredits.domain.purchases import Order, PlanLook, SettleReview, StartPurchase
-from autocredits.domain.queueing import ResendOrder
+from autocredits.domain.purchases.calls import PlanPoll, PurchaseRequest, SettleReview, StartPurchase
+from autocredits.domain.purchases.coupons import Coupon, CouponUse, check_usable
+from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.state import State
-from autocredits.ledger import read_work
-from tests.unit.builders import (
+from autocredits.domain.work.calls import ResendOrder
+from autocredits.ledger.lists import read_work
+from tests.kit.builders import (
     ACCOUNT_ID,
     CATALOG,
     NOW_MS,
@@ -49,7 +49,12 @@ OTHER_STORE = merchant(store_id="s2")
 
 def buy(package: str = "auto_order-20", **values: Any) -> StartPurchase:
     """The start of a purchase."""
-    plain = {"caller": PLATFORM, "idempotency": idempotency(), "purchase_id": "b1", "order": Order(package=package)}
+    plain = {
+        "caller": PLATFORM,
+        "idempotency": idempotency(),
+        "purchase_id": "b1",
+        "order": PurchaseRequest(package=package),
+    }
     return StartPurchase(**{**plain, "payment_method": "card", "provider": "stripe", **values})
 
 
@@ -283,7 +288,7 @@ REFUSED: list[tuple[str, Callable[[], list[Any]], list[Any]]] = [
     ),
     (
         "no purchase",
-        lambda: told([], PlanLook("b1")),
+        lambda: told([], PlanPoll("b1")),
         ["purchase_not_found", "There is no such purchase.", {}],
     ),
     (

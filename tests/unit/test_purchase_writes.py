@@ -5,23 +5,15 @@ from typing import Any
 
 import pytest
 
-from autocredits.domain.coupons import Coupon, CouponUse, Terms, counted, terms_of
 from autocredits.domain.decide import Command, Done, Draft, NotYet
 from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Entry
-from autocredits.domain.payments import Payment, Purchase
-from autocredits.domain.purchases import (
-    Fulfil,
-    Order,
-    PaymentNews,
-    PlanLook,
-    RecordCheckout,
-    SettleReview,
-    StartPurchase,
-    coupon_keys,
-)
+from autocredits.domain.purchases.calls import PlanPoll, PurchaseRequest, RecordCheckout, SettleReview, StartPurchase
+from autocredits.domain.purchases.coupons import Coupon, CouponUse, Terms, counted, coupon_keys, terms_of
+from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
+from autocredits.domain.purchases.record import Payment, Purchase
 from autocredits.domain.records import Record, RecordKey
-from tests.unit.builders import (
+from tests.kit.builders import (
     ACCOUNT_ID,
     CATALOG,
     NOW_MS,
@@ -45,7 +37,7 @@ def start(key: str = "k1", purchase_id: str = "b1", **values: Any) -> StartPurch
         "caller": merchant(),
         "idempotency": idempotency(key),
         "purchase_id": purchase_id,
-        "order": Order(package="auto_order-100"),
+        "order": PurchaseRequest(package="auto_order-100"),
         "payment_method": "paypal",
         "provider": "paypal",
     }
@@ -55,10 +47,10 @@ def start(key: str = "k1", purchase_id: str = "b1", **values: Any) -> StartPurch
 CHECKOUT = RecordCheckout(purchase_id="b1", provider_reference="ref", redirect_url="https://pay")
 
 
-def news(what: Any, amount: int = 3990, **values: Any) -> PaymentNews:
+def news(what: Any, amount: int = 3990, **values: Any) -> PaymentEvent:
     """What PayPal says of it."""
     plain: dict[str, Any] = {"provider": "paypal", "what": what, "purchase_id": "b1", "payment_id": "pay1"}
-    return PaymentNews(**{**plain, "amount": amount, "reason": "because", **values})
+    return PaymentEvent(**{**plain, "amount": amount, "reason": "because", **values})
 
 
 def hear(what: Any, amount: int = 3990, *, coupon: str | None = None, **values: Any) -> Fulfil:
@@ -110,7 +102,7 @@ def test_a_purchase_that_starts_to_the_last_field() -> None:
         status="pending",
         created_at=at,
         updated_at=at,
-        look_at=at + 2 * MINUTE,
+        poll_at=at + 2 * MINUTE,
         rev=1,
     )
     key = account.store.read(ACCOUNT_ID, [("key", "k1")])["key", "k1"]
@@ -120,7 +112,7 @@ def test_a_purchase_that_starts_to_the_last_field() -> None:
 def test_a_load_that_starts_to_the_last_field() -> None:
     """Dollars for dollars, in `managed`, without a package."""
     account = opened()
-    account.do(start(order=Order(amount=2500)))
+    account.do(start(request=PurchaseRequest(amount=2500)))
     purchase = purchase_of(account)
     assert (purchase.package, purchase.unit, purchase.credits, purchase.price) == (None, "managed", 2500, 2500)
     account.do(CHECKOUT)
@@ -168,7 +160,7 @@ def test_a_checkout_to_the_last_field() -> None:
         provider_reference="ref",
         redirect_url="https://pay",
         updated_at=account.clock.at_ms,
-        look_at=before.created_at + 10 * MINUTE,
+        poll_at=before.created_at + 10 * MINUTE,
         rev=2,
     )
     again = replace(CHECKOUT, provider_reference="other", redirect_url="https://other")
@@ -181,9 +173,9 @@ def test_a_look_to_the_last_field() -> None:
     account = bought()
     before = purchase_of(account)
     account.clock.at_ms += 2 * MINUTE
-    assert beside(account, PlanLook("b1")) == (Done(did="looked"), [])
+    assert beside(account, PlanPoll("b1")) == (Done(did="looked"), [])
     at = account.clock.at_ms
-    assert purchase_of(account) == replace(before, look_at=before.created_at + 10 * MINUTE, updated_at=at, rev=3)
+    assert purchase_of(account) == replace(before, poll_at=before.created_at + 10 * MINUTE, updated_at=at, rev=3)
 
 
 def test_a_payment_to_the_last_field() -> None:
@@ -194,7 +186,7 @@ def test_a_payment_to_the_last_field() -> None:
     assert entries == [entry("purchased", PAYPAL, posted=10_000)]
     assert done == Done(did="credited", first=1, count=1)
     assert purchase_of(account) == replace(
-        before, status="credited", payment_id="pay1", versions=(2,), look_at=None, rev=3, updated_at=account.page().at
+        before, status="credited", payment_id="pay1", versions=(2,), poll_at=None, rev=3, updated_at=account.page().at
     )
     payment = account.store.read(ACCOUNT_ID, [("payment", "paypal#pay1")])["payment", "paypal#pay1"]
     assert payment == Payment(provider="paypal", payment_id="pay1", account_id=ACCOUNT_ID, purchase_id="b1")
@@ -211,7 +203,7 @@ def test_a_declined_payment_to_the_last_field() -> None:
     assert entries == [entry("declined", PAYPAL, reason="because")]
     assert done == Done(did="declined", first=1, count=1)
     assert purchase_of(account) == replace(
-        before, status="declined", payment_id="pay1", versions=(2,), look_at=None, rev=3
+        before, status="declined", payment_id="pay1", versions=(2,), poll_at=None, rev=3
     )
 
 
@@ -221,7 +213,7 @@ def test_a_payment_that_never_came_to_the_last_field(what: str) -> None:
     account = bought()
     before = purchase_of(account)
     assert beside(account, hear(what, payment_id=None)) == (Done(did=what, first=1), [])
-    assert purchase_of(account) == replace(before, status=what, look_at=None, rev=3)
+    assert purchase_of(account) == replace(before, status=what, poll_at=None, rev=3)
 
 
 @pytest.mark.parametrize(("amount", "currency"), [(3989, "USD"), (3991, "USD"), (3990, "EUR")])
@@ -232,7 +224,7 @@ def test_a_wrong_payment_to_the_last_field(amount: int, currency: str) -> None:
     done, entries = beside(account, hear("paid", amount, currency=currency))
     assert (done, entries) == (Done(did="put_aside", first=1), [])
     assert purchase_of(account) == replace(
-        before, status="review", review_reason="wrong amount or currency", payment_id="pay1", look_at=None, rev=3
+        before, status="review", review_reason="wrong amount or currency", payment_id="pay1", poll_at=None, rev=3
     )
 
 
@@ -742,7 +734,7 @@ def test_a_purchases_pages_are_stored_as_a_list() -> None:
 
 def test_a_load_of_nothing_costs_and_grants_nothing() -> None:
     """Not even a cent."""
-    purchase = start(order=Order(amount=0)).priced(draft_of(PAID))
+    purchase = start(request=PurchaseRequest(amount=0)).priced(draft_of(PAID))
     assert (purchase.price, purchase.credits, purchase.provider) == (0, 0, None)
 
 

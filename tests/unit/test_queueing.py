@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from autocredits.adapters.memory import MemoryQueue, MemoryStore
 from autocredits.domain.access import Caller
 from autocredits.domain.decide import Command, IdempotencyKey, RecordWrite
 from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Page
-from autocredits.domain.queueing import QueueOrder, ResendOrder, request_message
-from autocredits.domain.work import Work, WorkRequest
+from autocredits.domain.work.calls import QueueOrder, ResendOrder
+from autocredits.domain.work.messages import request_message
+from autocredits.domain.work.record import Work, WorkRequest
 from autocredits.edge.messages import parse_message
-from autocredits.edge.sending import MAX_RESENT, resend, resend_failed, send_if_queued
-from autocredits.ledger import Accepted, UnavailableError
-from tests.unit.books import check_books
-from tests.unit.builders import (
+from autocredits.ledger.commit import Accepted
+from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.sending import MAX_RESENT, resend, resend_failed, send_if_queued
+from tests.kit.books import check_books
+from tests.kit.builders import (
     ACCOUNT_ID,
     PLATFORM,
     Account,
@@ -35,6 +36,7 @@ from tests.unit.builders import (
     queue_order,
     requested,
 )
+from tests.kit.memory import MemoryQueue, MemoryStore
 
 ORDER_KEY = ("order", "o1")
 
@@ -487,11 +489,11 @@ def test_only_a_queued_order_is_sent() -> None:
     account, queue = opened(1000), MemoryQueue()
     key = idempotency()
     for _ in range(2):
-        send_if_queued(queue, ACCOUNT_ID, account.do(queue_order(order(), key)).done.work)
+        send_if_queued(queue, ACCOUNT_ID, account.do(queue_order(order(), key)).done.record)
     assert queue.sent[0] == queue.sent[1]
     assert queue.sent[0][0] == ACCOUNT_ID
     account.do(own_message(account.work()))
-    send_if_queued(queue, ACCOUNT_ID, account.do(queue_order(order(), key)).done.work)
+    send_if_queued(queue, ACCOUNT_ID, account.do(queue_order(order(), key)).done.record)
     send_if_queued(queue, ACCOUNT_ID, None)
     assert sent_orders(queue) == [("o1", 1), ("o1", 1)]
 

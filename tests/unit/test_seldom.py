@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from autocredits.domain.charges import Cause, Price, open_parts, price_of, quote
 from autocredits.domain.decide import Done, Draft, NotYet
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.domain.orders import WorkRequested
-from autocredits.domain.purchases import Order, StartPurchase
-from autocredits.domain.queueing import ResendOrder
-from autocredits.domain.work import Part, Work, WorkRequest, message_digest
-from tests.unit.builders import (
+from autocredits.domain.purchases.calls import PurchaseRequest, StartPurchase
+from autocredits.domain.work.calls import ResendOrder
+from autocredits.domain.work.charging import Cause, Price, price_of, quote
+from autocredits.domain.work.lifecycle import hold
+from autocredits.domain.work.messages import WorkRequested
+from autocredits.domain.work.record import Part, Work, WorkRequest, message_digest
+from tests.kit.builders import (
     ACCOUNT_ID,
     CATALOG,
     NOW_MS,
@@ -36,7 +37,7 @@ CARD = CATALOG.rate_cards[0]
 
 
 def converted_and_failed() -> Account:
-    """Order o1's number was converted, with BlueCare, before its placing failed."""
+    """PurchaseRequest o1's number was converted, with BlueCare, before its placing failed."""
     account = opened(10_000)
     for command in (requested(tracking="bce"), completed(), failed()):
         account.do(command)
@@ -134,7 +135,7 @@ def test_a_part_that_is_opened_again_is_the_last_that_was_opened() -> None:
     part = Part(status="released", credits=33, tracking="bce", rate_card="2024-01", expires_at=1, entry_id="1.1")
     work = new_work(parts={"tracking": part, "order": replace(part, status="open", credits=100)})
     draft = Draft(ACCOUNT_ID, page_of(state_of()), {}, CATALOG, NOW_MS)
-    opened_ = open_parts(draft, work, Price({"tracking": 33}, 0, "2024-01"), Cause(actor="me"), 5)
+    opened_ = hold(draft, work, Price({"tracking": 33}, 0, "2024-01"), Cause(actor="me"), 5)
     assert list(opened_.parts) == ["order", "tracking"]
 
 
@@ -168,7 +169,7 @@ def test_a_key_that_wrote_no_entry_begins_at_none() -> None:
         caller=PLATFORM,
         idempotency=idempotency("k1"),
         purchase_id="b1",
-        order=Order(package="auto_order-20"),
+        request=PurchaseRequest(package="auto_order-20"),
         payment_method="card",
         provider="stripe",
     )

@@ -8,9 +8,9 @@ import pytest
 from autocredits.domain.accounts import Adjust
 from autocredits.domain.decide import Command, Done
 from autocredits.domain.journal import Entry
-from autocredits.domain.queueing import ResendOrder
-from autocredits.domain.work import Part, Work
-from tests.unit.builders import (
+from autocredits.domain.work.calls import ResendOrder
+from autocredits.domain.work.record import Part, Work
+from tests.kit.builders import (
     ACCOUNT_ID,
     PLATFORM,
     Account,

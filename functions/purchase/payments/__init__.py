@@ -1,1 +1,1 @@
-"""Payment providers: each starts payments, and understands what its webhooks and look-ups say."""
+"""Payment providers: each starts payments, and understands what its webhooks and polls say."""

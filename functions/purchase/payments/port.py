@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from autocredits.domain.payments import Purchase
-from autocredits.domain.purchases import PaymentNews
+from autocredits.domain.purchases.fulfil import PaymentEvent
+from autocredits.domain.purchases.record import Purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Webhook:
     """What a webhook says. Where it names neither account nor purchase, the payment's record tells whose it is."""
 
     account_id: str | None
-    news: PaymentNews
+    event: PaymentEvent
 
 
 class Provider(Protocol):
@@ -48,7 +48,7 @@ class Provider(Protocol):
         """Start the payment; the same purchase again is the same payment."""
         ...
 
-    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Told | None:
+    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Webhook | None:
         """What the webhook says; None if it is of no interest. Header names are lower case.
 
         Raises Problem `bad_signature` before anything is parsed, `invalid_json` for a signed body that is none.
@@ -59,6 +59,6 @@ class Provider(Protocol):
         """The account and the purchase that a payment was made for; None if it is not ours."""
         ...
 
-    def look(self, account_id: str, purchase: Purchase) -> PaymentNews | None:
-        """What has become of a payment that was never heard of; None if it is still open."""
+    def poll(self, account_id: str, purchase: Purchase) -> PaymentEvent | None:
+        """What has become of a payment whose webhook never arrived; None if it is still open."""
         ...

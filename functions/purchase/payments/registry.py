@@ -2,8 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from autocredits.adapters.production import open_secrets
-from autocredits.edge import settings
+from autocredits import bootstrap
 from autocredits.edge.purchase_bodies import LOOPBACK
 from functions.purchase.payments.port import Provider
 from functions.purchase.payments.sandbox import Sandbox
@@ -12,22 +11,22 @@ from functions.purchase.payments.stripe import HOME_URL, Stripe
 
 def on_local_stack() -> bool:
     """Whether this talks to an emulator on this machine: only there the sandbox works."""
-    return urlsplit(settings.aws_endpoint_url()).hostname in LOOPBACK
+    return urlsplit(bootstrap.aws_endpoint_url()).hostname in LOOPBACK
 
 
 def providers() -> dict[str, Provider]:
     """The providers whose webhooks are understood, by name."""
     found: dict[str, Provider] = {}
-    if settings.stripe_secret_name():
-        secret = open_secrets().read(settings.stripe_secret_name())
+    if bootstrap.stripe_secret_name():
+        secret = bootstrap.secrets().read(bootstrap.stripe_secret_name())
         found["stripe"] = Stripe(
             api_key=secret.get("api_key") or "",
             signing_secrets=tuple(secret["signing"]),
-            home_url=(*settings.return_origins(), HOME_URL)[0],
+            home_url=(*bootstrap.return_origins(), HOME_URL)[0],
         )
-    if settings.sandbox_secret_name() and on_local_stack():
-        secret = open_secrets().read(settings.sandbox_secret_name())
-        found["sandbox"] = Sandbox(page_url=settings.sandbox_page_url(), secrets=tuple(secret["signing"]))
+    if bootstrap.sandbox_secret_name() and on_local_stack():
+        secret = bootstrap.secrets().read(bootstrap.sandbox_secret_name())
+        found["sandbox"] = Sandbox(page_url=bootstrap.sandbox_page_url(), secrets=tuple(secret["signing"]))
     return found
 
 

@@ -14,16 +14,16 @@ from urllib.parse import urlencode
 
 from autocredits.domain.errors import Problem
 from autocredits.domain.money import parse_amount
-from autocredits.domain.payments import Purchase
-from autocredits.domain.purchases import PaymentNews, What
+from autocredits.domain.purchases.fulfil import PaymentEvent, PaymentEventType
+from autocredits.domain.purchases.record import Purchase
 from autocredits.edge.json_body import parse_json
-from autocredits.ledger import UnavailableError
+from autocredits.ledger.ports import UnavailableError
 
-from .port import Checkout, Started, Told
+from .port import Checkout, Started, Webhook
 
 TOLERANCE_S = 300
 
-WHAT_BY_TYPE: Mapping[str, What] = {
+EVENT_TYPES: Mapping[str, PaymentEventType] = {
     "payment.succeeded": "paid",
     "payment.declined": "declined",
     "payment.refunded": "refunded",
@@ -50,23 +50,23 @@ class Sandbox:
         address = f"{self.page_url}/pay/{checkout.account_id}/{checkout.purchase_id}{query}"
         return Started(checkout.purchase_id, address)
 
-    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Told | None:
+    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Webhook | None:
         """What the signed body says. Raises Problem `bad_signature`, `invalid_json`, `invalid_field`."""
         self.check_signature(raw, headers.get("sandbox-signature", ""))
         event = parse_event(raw)
-        what = WHAT_BY_TYPE.get(str(event.get("type")))
-        if what is None:
+        type_ = EVENT_TYPES.get(str(event.get("type")))
+        if type_ is None:
             return None
-        news = PaymentNews(
+        said = PaymentEvent(
             provider=self.name,
-            what=what,
+            type=type_,
             purchase_id=_text(event, "purchase_id"),
             payment_id=_text(event, "payment_id"),
             amount=parse_amount(event.get("amount")),
             currency=_text(event, "currency"),
-            reason="Payment declined: please try another payment method." if what == "declined" else None,
+            reason="Payment declined: please try another payment method." if type_ == "declined" else None,
         )
-        return Told(_text(event, "account_id"), news)
+        return Webhook(_text(event, "account_id"), said)
 
     def check_signature(self, raw: bytes, signature: str) -> None:
         """Raise Problem `bad_signature` unless one of the secrets signed this body within the last 300 seconds."""
@@ -80,8 +80,8 @@ class Sandbox:
         """Every event of the sandbox names its purchase, so this is never asked."""
         raise UnavailableError(f"the sandbox keeps no payment {payment_id}")
 
-    def look(self, account_id: str, purchase: Purchase) -> PaymentNews | None:  # noqa: ARG002 - the port's form
-        """The sandbox keeps nothing, so it has no news."""
+    def poll(self, account_id: str, purchase: Purchase) -> PaymentEvent | None:  # noqa: ARG002 - the port's form
+        """The sandbox keeps nothing, so it has nothing to tell."""
         return None
 
 
@@ -97,7 +97,7 @@ def parse_event(raw: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise Problem("invalid_encoding", "The body is not UTF-8.") from None
     if not isinstance(event, dict):
-        raise Problem("invalid_field", "An event is an object.")
+        raise Problem("invalid_field", "An event must be an object.")
     return event
 
 

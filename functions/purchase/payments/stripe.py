@@ -18,12 +18,12 @@ import stripe
 from stripe.params.checkout import SessionCreateParams
 
 from autocredits.domain.errors import Problem
-from autocredits.domain.payments import Purchase
-from autocredits.domain.purchases import PaymentNews, What
+from autocredits.domain.purchases.fulfil import PaymentEvent, PaymentEventType
+from autocredits.domain.purchases.record import Purchase
 from autocredits.edge.telemetry import logger
-from autocredits.ledger import UnavailableError
+from autocredits.ledger.ports import UnavailableError
 
-from .port import Checkout, Started, Told
+from .port import Checkout, Started, Webhook
 
 HOME_URL = "https://stripe.com"
 API_BASE = "https://api.stripe.com"
@@ -34,7 +34,7 @@ RETRIES = 1
 
 DECLINED = "Payment declined: please try another payment method."
 
-_DISPUTE_ENDS: Mapping[str, What] = MappingProxyType(
+_DISPUTE_ENDS: Mapping[str, PaymentEventType] = MappingProxyType(
     {
         "won": "dispute_won",
         "warning_closed": "dispute_won",  # an inquiry that never became a chargeback: no money went back
@@ -97,7 +97,7 @@ class Stripe:
             params["customer_email"] = checkout.payer_email
         return params
 
-    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Told | None:
+    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Webhook | None:
         """What the signed event says. Raises Problem `bad_signature`, `invalid_json`, `invalid_field`.
 
         A declined payment is asked after for the reason; that raises UnavailableError.
@@ -105,13 +105,13 @@ class Stripe:
         self.check_signature(raw, headers.get("stripe-signature", ""))
         event = _parse(raw)
         read = _READERS.get(str(event.get("type")))
-        told = read(_map(_map(event, "data"), "object")) if read else None
-        if told is None or told.news.what != "declined" or told.news.support_code is not None:
-            return told
-        if not self.api_key or told.news.payment_id is None:
-            return told
-        intent = self._intent(told.news.payment_id)
-        return Told(told.account_id, _declined(told.news.purchase_id, told.news.payment_id, intent))
+        webhook = read(_map(_map(event, "data"), "object")) if read else None
+        if webhook is None or webhook.event.type != "declined" or webhook.event.support_code is not None:
+            return webhook
+        if not self.api_key or webhook.event.payment_id is None:
+            return webhook
+        intent = self._intent(webhook.event.payment_id)
+        return Webhook(webhook.account_id, _declined(webhook.event.purchase_id, webhook.event.payment_id, intent))
 
     def check_signature(self, raw: bytes, signature: str) -> None:
         """Raise Problem `bad_signature` unless one of the secrets signed this body within the last 300 seconds."""
@@ -134,7 +134,7 @@ class Stripe:
         intent = self._intent(payment_id)
         return _owner(_maybe_map(intent, "metadata")) if intent else None
 
-    def look(self, account_id: str, purchase: Purchase) -> PaymentNews | None:  # noqa: ARG002 - the port's form
+    def poll(self, account_id: str, purchase: Purchase) -> PaymentEvent | None:  # noqa: ARG002 - the port's form
         """What has become of the purchase's session; None while it is open or the money on its way."""
         if purchase.provider_reference is None:
             return None
@@ -145,7 +145,7 @@ class Stripe:
                 .to_dict()
             )
         if session.get("status") == "expired":
-            return PaymentNews(provider=self.name, what="expired", purchase_id=purchase.purchase_id)
+            return PaymentEvent(provider=self.name, type="expired", purchase_id=purchase.purchase_id)
         if session.get("status") != "complete":
             return None
         if session.get("payment_status") == "paid":
@@ -224,95 +224,95 @@ def _parse(raw: bytes) -> dict[str, Any]:
     return event
 
 
-def _told_of_completed(session: dict[str, Any]) -> Told | None:
-    """Paid, unless the money is only on its way: then an `async_payment_…` event follows."""
-    return _told_of_paid(session) if session.get("payment_status") == "paid" else None
+def _read_completed(session: dict[str, Any]) -> Webhook | None:
+    """Paid, unless the money is still on its way: then an `async_payment_…` event follows."""
+    return _read_paid(session) if session.get("payment_status") == "paid" else None
 
 
-def _told_of_paid(session: dict[str, Any]) -> Told:
+def _read_paid(session: dict[str, Any]) -> Webhook:
     account_id, purchase_id = _session_owner(session)
-    return Told(account_id, _paid(session, purchase_id))
+    return Webhook(account_id, _paid(session, purchase_id))
 
 
-def _told_of_declined(session: dict[str, Any]) -> Told:
+def _read_declined(session: dict[str, Any]) -> Webhook:
     account_id, purchase_id = _session_owner(session)
-    return Told(account_id, _declined(purchase_id, _id(session.get("payment_intent"))))
+    return Webhook(account_id, _declined(purchase_id, _id(session.get("payment_intent"))))
 
 
-def _told_of_failed_card(intent: dict[str, Any]) -> Told | None:
+def _read_failed_card(intent: dict[str, Any]) -> Webhook | None:
     """A card that was declined: the session stays open, so that the buyer can try another payment method."""
     owner = _owner(_maybe_map(intent, "metadata"))
     if owner is None:
         return None
-    return Told(owner[0], _declined(owner[1], _id(intent), intent))
+    return Webhook(owner[0], _declined(owner[1], _id(intent), intent))
 
 
-def _told_of_expired(session: dict[str, Any]) -> Told:
+def _read_expired(session: dict[str, Any]) -> Webhook:
     account_id, purchase_id = _session_owner(session)
     payment_id = _id(session.get("payment_intent"))
-    news = PaymentNews(provider="stripe", what="expired", purchase_id=purchase_id, payment_id=payment_id)
-    return Told(account_id, news)
+    event = PaymentEvent(provider="stripe", type="expired", purchase_id=purchase_id, payment_id=payment_id)
+    return Webhook(account_id, event)
 
 
-def _told_of_refund(charge: dict[str, Any]) -> Told:
+def _read_refund(charge: dict[str, Any]) -> Webhook:
     """A charge tells how much of it went back so far, in all."""
     owner = _owner(_maybe_map(charge, "metadata"))
     account_id, purchase_id = owner or (None, "")
-    news = PaymentNews(
+    event = PaymentEvent(
         provider="stripe",
-        what="refunded",
+        type="refunded",
         purchase_id=purchase_id,
         payment_id=_id(charge.get("payment_intent")),
         amount=_cents(charge, "amount_refunded"),
         currency=_currency(charge),
     )
-    return Told(account_id, news)
+    return Webhook(account_id, event)
 
 
-def _told_of_dispute(dispute: dict[str, Any]) -> Told:
+def _read_dispute(dispute: dict[str, Any]) -> Webhook:
     return _dispute(dispute, "dispute_created")
 
 
-def _told_of_dispute_end(dispute: dict[str, Any]) -> Told:
+def _read_dispute_end(dispute: dict[str, Any]) -> Webhook:
     """How it ended. An end that is not known here is for a person: the credits stay frozen."""
-    what = _DISPUTE_ENDS.get(str(dispute.get("status")))
-    if what is None:
+    type_ = _DISPUTE_ENDS.get(str(dispute.get("status")))
+    if type_ is None:
         raise Problem("invalid_field", "A dispute has ended in an unknown way.")
-    return _dispute(dispute, what)
+    return _dispute(dispute, type_)
 
 
-def _dispute(dispute: dict[str, Any], what: What) -> Told:
+def _dispute(dispute: dict[str, Any], type_: PaymentEventType) -> Webhook:
     """A dispute has no metadata of ours: the payment's record tells whose it is."""
-    news = PaymentNews(
+    event = PaymentEvent(
         provider="stripe",
-        what=what,
+        type=type_,
         purchase_id="",
         payment_id=_id(dispute.get("payment_intent")),
         amount=_cents(dispute, "amount"),
         currency=_currency(dispute),
         dispute_id=_id(dispute),
     )
-    return Told(None, news)
+    return Webhook(None, event)
 
 
-_READERS: Mapping[str, Callable[[dict[str, Any]], Told | None]] = MappingProxyType(
+_READERS: Mapping[str, Callable[[dict[str, Any]], Webhook | None]] = MappingProxyType(
     {
-        "checkout.session.completed": _told_of_completed,
-        "checkout.session.async_payment_succeeded": _told_of_paid,
-        "checkout.session.async_payment_failed": _told_of_declined,
-        "checkout.session.expired": _told_of_expired,
-        "payment_intent.payment_failed": _told_of_failed_card,
-        "charge.refunded": _told_of_refund,
-        "charge.dispute.created": _told_of_dispute,
-        "charge.dispute.closed": _told_of_dispute_end,
+        "checkout.session.completed": _read_completed,
+        "checkout.session.async_payment_succeeded": _read_paid,
+        "checkout.session.async_payment_failed": _read_declined,
+        "checkout.session.expired": _read_expired,
+        "payment_intent.payment_failed": _read_failed_card,
+        "charge.refunded": _read_refund,
+        "charge.dispute.created": _read_dispute,
+        "charge.dispute.closed": _read_dispute_end,
     }
 )
 
 
-def _paid(session: dict[str, Any], purchase_id: str) -> PaymentNews:
-    return PaymentNews(
+def _paid(session: dict[str, Any], purchase_id: str) -> PaymentEvent:
+    return PaymentEvent(
         provider="stripe",
-        what="paid",
+        type="paid",
         purchase_id=purchase_id,
         payment_id=_id(session.get("payment_intent")),
         amount=_cents(session, "amount_total"),
@@ -320,12 +320,12 @@ def _paid(session: dict[str, Any], purchase_id: str) -> PaymentNews:
     )
 
 
-def _declined(purchase_id: str, payment_id: str | None, intent: Mapping[str, Any] | None = None) -> PaymentNews:
+def _declined(purchase_id: str, payment_id: str | None, intent: Mapping[str, Any] | None = None) -> PaymentEvent:
     """A payment that failed, with the bank's code where it gave one, else Stripe's."""
     error = _maybe_map(intent or {}, "last_payment_error")
-    return PaymentNews(
+    return PaymentEvent(
         provider="stripe",
-        what="declined",
+        type="declined",
         purchase_id=purchase_id,
         payment_id=payment_id,
         reason=DECLINED,

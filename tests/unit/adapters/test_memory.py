@@ -1,7 +1,7 @@
-"""What the twins in memory add to their ports; the ports' own contract is tested in tests/concurrency."""
+"""What the twins in memory add to their ports; the ports' own contract is tested in tests/engines."""
 
-from autocredits.adapters.memory import ManualClock, MemoryQueue, MemoryStore
-from tests.unit.builders import ACCOUNT_ID, opened, requested
+from tests.kit.builders import ACCOUNT_ID, opened, requested
+from tests.kit.memory import ManualClock, MemoryQueue, MemoryStore
 
 
 def test_the_store_keeps_stored_forms() -> None:
@@ -41,8 +41,8 @@ def test_the_queue_keeps_what_it_was_given() -> None:
     """Sent, buried and put off, each in its place."""
     queue = MemoryQueue()
     queue.send("acme", "body")
-    queue.bury("bad", "invalid_json")
-    queue.put_off("receipt", 5)
+    queue.dead_letter("bad", "invalid_json")
+    queue.defer("receipt", 5)
     assert (queue.sent, queue.dead, queue.delays) == (
         [("acme", "body")],
         [{"body": "bad", "reason": "invalid_json"}],

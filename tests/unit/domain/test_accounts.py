@@ -4,8 +4,8 @@ from autocredits.domain.access import Caller
 from autocredits.domain.accounts import ChangeStanding, OpenAccount
 from autocredits.domain.errors import Problem
 from autocredits.domain.money import MAX_BALANCE
-from tests.unit.books import check_books
-from tests.unit.builders import PLATFORM, Account, adjust, idempotency, merchant, opened
+from tests.kit.books import check_books
+from tests.kit.builders import PLATFORM, Account, adjust, idempotency, merchant, opened
 
 CLERK = merchant(store_id="s1")
 

@@ -8,7 +8,7 @@ from autocredits.domain.catalog import PRICED, BadCatalogError, Catalog, load_ca
 from autocredits.domain.errors import Problem
 from autocredits.domain.money import format_amount
 from autocredits.domain.times import parse_time
-from tests.unit.builders import CATALOG
+from tests.kit.builders import CATALOG
 
 # domain.md, "Facts", cell for cell: the whole cell, then its parts.
 CELLS = [

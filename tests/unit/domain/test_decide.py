@@ -10,9 +10,8 @@ from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.journal import Page
 from autocredits.domain.records import KeyRecord, RecordKey, Records
 from autocredits.domain.state import State
-from autocredits.domain.work import Work
-from tests.unit import builders
-from tests.unit.builders import (
+from autocredits.domain.work.record import Work
+from tests.kit.builders import (
     ACCOUNT_ID,
     CATALOG,
     NOW_MS,
@@ -29,6 +28,7 @@ from tests.unit.builders import (
     requested,
     state_of,
 )
+from tests.unit import builders
 
 
 def decided(

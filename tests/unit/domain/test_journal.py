@@ -22,7 +22,7 @@ from autocredits.domain.journal import (
 )
 from autocredits.domain.money import MAX_BALANCE
 from autocredits.domain.state import UNITS, Balance, State
-from tests.unit.builders import ACCOUNT_ID, NOW_MS, state_of
+from tests.kit.builders import ACCOUNT_ID, NOW_MS, state_of
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from autocredits.domain.errors import Problem
-from autocredits.domain.work import WorkRequest
+from autocredits.domain.work.record import WorkRequest
 from autocredits.edge.bodies import (
     AdjustmentBody,
     CaptureBody,

@@ -10,7 +10,7 @@ import pytest
 
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.edge import http
-from autocredits.ledger import UnavailableError
+from autocredits.ledger.ports import UnavailableError
 
 
 @dataclass

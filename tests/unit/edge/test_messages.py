@@ -3,13 +3,14 @@ from typing import Any
 
 import pytest
 
-from autocredits.domain.charges import Cause
 from autocredits.domain.errors import Problem
-from autocredits.domain.orders import Capture, ConversionRequested, Release, Result, WorkRequested
-from autocredits.domain.work import WorkRequest
+from autocredits.domain.work.charging import Cause
+from autocredits.domain.work.lifecycle import Settlement
+from autocredits.domain.work.messages import ConversionRequested, Result, WorkRequested
+from autocredits.domain.work.record import WorkRequest
 from autocredits.edge.batches import delay_s
 from autocredits.edge.messages import DATA_BY_TYPE, parse_message
-from tests.unit.builders import envelope
+from tests.kit.builders import envelope
 
 ORDER = {"account_id": "acme", "order_id": "o1", "store_id": "s1"}
 RESULT = {"account_id": "acme", "order_id": "o1"}
@@ -79,18 +80,18 @@ def test_a_conversion_is_understood() -> None:
 
 
 RESULTS = [
-    ("auto_order.placed", "order", Capture(Cause(actor="engine", supplier_order_id="supplier-1"), 2110), None),
-    ("auto_order.failed", "order", Release(Cause(actor="engine", reason="out of stock")), None),
-    ("tracking_conversion.completed", "tracking", Capture(Cause(actor="engine", tracking_number="BCE1")), "bce"),
-    ("tracking_conversion.failed", "tracking", Release(Cause(actor="engine", reason="no number")), "bce"),
-    ("sourcing.accepted", "sourcing", Capture(Cause(actor="engine", reason="found")), None),
-    ("sourcing.rejected", "sourcing", Release(Cause(actor="engine", reason="not sold")), None),
+    ("auto_order.placed", "order", Settlement(Cause(actor="engine", supplier_order_id="supplier-1"), 2110), None),
+    ("auto_order.failed", "order", Settlement(Cause(actor="engine", reason="out of stock")), None),
+    ("tracking_conversion.completed", "tracking", Settlement(Cause(actor="engine", tracking_number="BCE1")), "bce"),
+    ("tracking_conversion.failed", "tracking", Settlement(Cause(actor="engine", reason="no number")), "bce"),
+    ("sourcing.accepted", "sourcing", Settlement(Cause(actor="engine", reason="found")), None),
+    ("sourcing.rejected", "sourcing", Settlement(Cause(actor="engine", reason="not sold")), None),
 ]
 
 
 @pytest.mark.parametrize(("event_type", "part", "settlement", "tracking"), RESULTS)
 def test_a_result_settles_its_part(
-    event_type: str, part: str, settlement: Capture | Release, tracking: str | None
+    event_type: str, part: str, settlement: Settlement | Settlement, tracking: str | None
 ) -> None:
     """Captured or released, for the attempt and method that it names."""
     command = parsed(event_type, MESSAGES[event_type])

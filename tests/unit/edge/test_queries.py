@@ -2,7 +2,7 @@ import pytest
 
 from autocredits.domain.errors import Problem
 from autocredits.edge.queries import parse_filters, parse_order_status
-from autocredits.history import Filters
+from autocredits.ledger.history import Filters
 
 
 def test_no_filters_want_everything() -> None:

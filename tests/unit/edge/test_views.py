@@ -1,9 +1,9 @@
 from typing import Any
 
-from autocredits.domain.charges import quote
 from autocredits.domain.state import State
+from autocredits.domain.work.charging import quote
 from autocredits.edge import views
-from tests.unit.builders import (
+from tests.kit.builders import (
     CATALOG,
     Account,
     adjust,

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from autocredits.domain.coupons import Coupon, CouponUse
 from autocredits.domain.journal import Entry
-from autocredits.domain.payments import Payment, Purchase
+from autocredits.domain.purchases.coupons import Coupon, CouponUse
+from autocredits.domain.purchases.record import Payment, Purchase
 from autocredits.domain.records import KeyRecord
-from autocredits.domain.work import Part, Work
+from autocredits.domain.work.record import Part, Work
 
 PART = Part(status="open", credits=11, managed=12, tracking="bce", rate_card="card", expires_at=13, entry_id="1.1")
 
@@ -74,7 +74,7 @@ FILLED: dict[str, Any] = {
         frozen=8,
         dispute="open",
         dispute_id="d",
-        look_at=9,
+        poll_at=9,
         versions=(10, 11),
         created_at=12,
         updated_at=13,

@@ -9,9 +9,9 @@ import pytest
 
 from autocredits.domain import journal, purchases, records
 from autocredits.domain.decide import Draft
-from autocredits.domain.payments import Purchase
-from autocredits.domain.purchases import Fulfil, PaymentNews
-from tests.unit.builders import CATALOG, NOW_MS, page_of, state_of
+from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
+from autocredits.domain.purchases.record import Purchase
+from tests.kit.builders import CATALOG, NOW_MS, page_of, state_of
 from tests.unit.tables.filled import FILLED
 
 Rule = Callable[[int, int, int], bool]
@@ -99,7 +99,7 @@ def outcome(what: Any) -> tuple[str, int, int]:
     before = OUTCOMES[what][0]
     head = page_of(state_of(10_000, held=before.frozen))
     draft = Draft("acme", head, {before.key(): before}, CATALOG, NOW_MS)
-    news = PaymentNews(
+    news = PaymentEvent(
         provider="stripe", what=what, purchase_id="b1", payment_id="pay1", amount=990, dispute_id="d1", reason="because"
     )
     Fulfil(news).decide(draft)

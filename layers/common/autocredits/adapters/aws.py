@@ -12,7 +12,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
 from autocredits import __version__
-from autocredits.ledger import UnavailableError
+from autocredits.ledger.ports import UnavailableError
 
 THROTTLED = frozenset(
     {
@@ -44,7 +44,7 @@ def client(service: str) -> Any:
 
 
 @contextmanager
-def unavailability_named() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn a service that is throttled, failing or out of reach into UnavailableError; all else goes through."""
     try:
         yield

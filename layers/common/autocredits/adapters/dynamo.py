@@ -1,6 +1,5 @@
 """The Store on DynamoDB: one table, a partition of pages per account, every record on a partition of its own."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,25 +11,14 @@ from botocore.exceptions import ClientError
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Page, page_from_map
-from autocredits.domain.payments import Purchase
-from autocredits.domain.records import GLOBAL_KINDS, Record, RecordKey, Records, record_from_map
-from autocredits.domain.work import Work
-from autocredits.ledger import (
-    DUE_SHARDS,
-    LISTED_STATUSES,
-    ConflictError,
-    Due,
-    Listed,
-    Snapshot,
-    UnavailableError,
-    list_position,
-)
+from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
+from autocredits.domain.records import Listing, Record, RecordKey, RecordList, Records
+from autocredits.ledger.ports import ConflictError, Listed, Snapshot, UnavailableError, list_position, shard_of
 
-from .aws import THROTTLED, unavailability_named
+from .aws import THROTTLED, translate_errors
 
 Item = dict[str, Any]
 
-SHARDS = 8
 BATCH = 100
 
 _KEY_ATTRIBUTES = frozenset(
@@ -67,19 +55,19 @@ class DynamoStore:
 
     def page(self, account_id: str, version: int) -> Page | None:
         """The page with this number: one strongly consistent GetItem."""
-        with _told():
+        with _translate_errors():
             answer = self.client.get_item(
                 TableName=self.table_name, Key=_page_key(account_id, version), ConsistentRead=True
             )
         return _page(account_id, answer["Item"]) if "Item" in answer else None
 
-    def pages_before(self, account_id: str, version: int, limit: int) -> list[Page]:
+    def pages_before(self, account_id: str, version: int, limit: int) -> Sequence[Page]:
         """At most `limit` pages below `version`, newest first: one strongly consistent Query."""
         values = {":pk": _page_pk(account_id), ":sk": {"S": _page_sk(version)}}
         return self._query(account_id, "pk = :pk AND sk < :sk", values, limit)
 
-    def _query(self, account_id: str, condition: str, values: Item, limit: int) -> list[Page]:
-        with _told():
+    def _query(self, account_id: str, condition: str, values: Item, limit: int) -> Sequence[Page]:
+        with _translate_errors():
             answer = self.client.query(
                 TableName=self.table_name,
                 KeyConditionExpression=condition,
@@ -97,7 +85,7 @@ class DynamoStore:
         wanted = [_record_key(account_id, key) for key in keys]
         while wanted:
             now, wanted = wanted[:BATCH], wanted[BATCH:]
-            with _told():
+            with _translate_errors():
                 answer = self.client.batch_get_item(
                     RequestItems={self.table_name: {"Keys": now, "ConsistentRead": True}}
                 )
@@ -113,7 +101,7 @@ class DynamoStore:
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
         """Page and records at one moment: one TransactGetItems."""
         wanted = [_page_key(account_id, version), *(_record_key(account_id, key) for key in keys)]
-        with _told():
+        with _translate_errors():
             answer = self.client.transact_get_items(
                 TransactItems=[{"Get": {"TableName": self.table_name, "Key": key}} for key in wanted]
             )
@@ -121,36 +109,30 @@ class DynamoStore:
         found = {key: record_from_map(key, _plain(item)) for key, item in zip(keys, records, strict=True) if item}
         return Snapshot(bool(page), found)
 
-    def list_orders(
-        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
-    ) -> list[Listed]:
-        """Orders beyond `start`, merged from the shards of their index: one eventually consistent Query each."""
-        index = "by_creation" if status is None else "by_status"
-        beyond = ("<" if newest_first else ">", start)
-        found: list[Listed] = []
-        for shard in range(SHARDS):
-            pk = _list_pk(account_id, status or "orders", shard)
-            found += self._list(index, pk, beyond, newest_first=newest_first, limit=limit)
+    def list(
+        self,
+        which: RecordList,
+        account_id: str,
+        *,
+        start: str = "",
+        newest_first: bool = False,
+        limit: int,
+        shard: int | None = None,
+    ) -> Sequence[Listed]:
+        """Items beyond `start`, merged from the list's shards: one eventually consistent Query each."""
+        found: set[Listed] = set()
+        for number in range(which.shards) if shard is None else (shard,):
+            pk = _list_pk(which, account_id, number)
+            items = self._list_shard(which.index, pk, start, newest_first=newest_first, limit=limit)
+            found.update(_listed(which, account_id, item[f"{which.index}_sk"]["S"]) for item in items)
         return sorted(found, reverse=newest_first)[:limit]
 
-    def list_purchases(self, account_id: str, *, start: str, limit: int) -> list[Listed]:
-        """Purchases beyond `start`, newest first: one eventually consistent Query."""
-        pk = _list_pk(account_id, "purchases", 0)
-        return self._list("by_creation", pk, ("<", start), newest_first=True, limit=limit)
-
-    def list_due(self, shard: int, now_ms: int, limit: int) -> list[Due]:
-        """Purchases of a shard to look after by now: one eventually consistent Query."""
-        until = list_position(now_ms + 1, "")
-        found = self._list("by_due", f"due#{shard}", ("<", until), newest_first=False, limit=limit)
-        return [Due(*one.work_id.split("#")) for one in found]
-
-    def _list(self, index: str, pk: str, beyond: tuple[str, str], *, newest_first: bool, limit: int) -> list[Listed]:
+    def _list_shard(self, index: str, pk: str, start: str, *, newest_first: bool, limit: int) -> Sequence[Item]:
         condition, values = f"{index}_pk = :pk", {":pk": {"S": pk}}
-        comparison, position = beyond
-        if position:
-            condition += f" AND {index}_sk {comparison} :sk"
-            values[":sk"] = {"S": position}
-        with _told():
+        if start:
+            condition += f" AND {index}_sk {'<' if newest_first else '>'} :sk"
+            values[":sk"] = {"S": start}
+        with _translate_errors():
             answer = self.client.query(
                 TableName=self.table_name,
                 IndexName=index,
@@ -159,7 +141,8 @@ class DynamoStore:
                 ScanIndexForward=not newest_first,
                 Limit=limit,
             )
-        return [_listed(item[f"{index}_sk"]["S"]) for item in answer["Items"]]
+        items: Sequence[Item] = answer["Items"]
+        return items
 
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
@@ -171,7 +154,7 @@ class DynamoStore:
             actions, keys = [self._put_page(account_id, page), *actions], [None, *keys]
         elif vacant is not None:
             actions, keys = [self._check_vacant(account_id, vacant), *actions], [None, *keys]
-        with _told(keys):
+        with _translate_errors(keys):
             self.client.transact_write_items(TransactItems=actions)
 
     def _put_page(self, account_id: str, page: Page) -> Item:
@@ -190,7 +173,9 @@ class DynamoStore:
         return {"ConditionCheck": check}
 
     def _put_record(self, account_id: str, write: RecordWrite) -> Item:
-        attributes = {**write.record.to_map(), **_listing(account_id, write.record)}
+        attributes: Item = write.record.to_map()
+        for listing in write.record.listings():
+            attributes |= _listing(account_id, listing)
         return self._put(_record_key(account_id, write.key), attributes, write.expected_rev)
 
     def _put(self, key: Item, attributes: Mapping[str, Any], expected_rev: int | None) -> Item:
@@ -225,43 +210,25 @@ def _record_key(account_id: str, key: RecordKey) -> Item:
     return {"pk": {"S": name}, "sk": {"S": "work" if kind in ("order", "product") else kind}}
 
 
-def _listing(account_id: str, record: Record) -> dict[str, str]:
-    """The attributes by which a record is listed.
-
-    Orders by creation, and by status while they are queued or failed; purchases by creation, and by when their
-    provider is to be asked next.
-    """
-    if isinstance(record, Purchase):
-        listing = _listed_as("by_creation", _list_pk(account_id, "purchases", 0), record.created_at, record.purchase_id)
-        if record.look_at is not None:
-            pk = f"due#{_shard(record.purchase_id, DUE_SHARDS)}"
-            listing |= _listed_as("by_due", pk, record.look_at, f"{account_id}#{record.purchase_id}")
-        return listing
-    if not isinstance(record, Work) or record.kind != "order":
-        return {}
-    shard = _shard(record.work_id, SHARDS)
-    listing = _listed_as("by_creation", _list_pk(account_id, "orders", shard), record.created_at, record.work_id)
-    if record.status in LISTED_STATUSES:
-        pk = _list_pk(account_id, record.status, shard)
-        listing |= _listed_as("by_status", pk, record.status_at, record.work_id)
-    return listing
+def _listing(account_id: str, listing: Listing) -> dict[str, str]:
+    """The attributes by which a record stands in a list."""
+    which, shard = listing.list, shard_of(listing.list, listing.item_id)
+    # In a list that all accounts share, an item's name says whose it is.
+    name = f"{account_id}#{listing.item_id}" if which.shared else listing.item_id
+    return {
+        f"{which.index}_pk": _list_pk(which, account_id, shard),
+        f"{which.index}_sk": list_position(listing.at_ms, name),
+    }
 
 
-def _listed_as(index: str, pk: str, at_ms: int, name: str) -> dict[str, str]:
-    return {f"{index}_pk": pk, f"{index}_sk": list_position(at_ms, name)}
+def _list_pk(which: RecordList, account_id: str, shard: int) -> str:
+    return f"{which.name}#{shard}" if which.shared else f"account#{account_id}#{which.name}#{shard}"
 
 
-def _shard(name: str, shards: int) -> int:
-    """A hash spreads what is listed over shards, so that no index partition gets as hot as what it lists."""
-    return hashlib.sha256(name.encode()).digest()[0] % shards
-
-
-def _list_pk(account_id: str, which: str, shard: int) -> str:
-    return f"account#{account_id}#{which}#{shard}"
-
-
-def _listed(position: str) -> Listed:
-    return Listed(position, position.partition("#")[2])
+def _listed(which: RecordList, account_id: str, position: str) -> Listed:
+    name = position.partition("#")[2]
+    owner, item_id = name.split("#") if which.shared else (account_id, name)
+    return Listed(position, owner, item_id)
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,13 +245,13 @@ def _page(account_id: str, item: Mapping[str, Any]) -> Page:
 
 
 @contextmanager
-def _told(keys: Sequence[RecordKey | None] = ()) -> Iterator[None]:
+def _translate_errors(keys: Sequence[RecordKey | None] = ()) -> Iterator[None]:
     """Turn what DynamoDB and the network raise into what the port names. Other errors are defects and go through.
 
     `keys` are the records of a transaction's actions, None for its page. Several reasons can come at once; a failed
     condition counts before a throttle.
     """
-    with unavailability_named():
+    with translate_errors():
         try:
             yield
         except ClientError as error:

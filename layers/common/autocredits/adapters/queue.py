@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from .aws import unavailability_named
+from .aws import translate_errors
 
 
 @dataclass(frozen=True, slots=True)
 class SqsQueue:
-    """A Queue on SQS: sends, puts messages off, and buries those that can never be processed.
+    """A Queue on SQS: sends and defers messages, and makes dead letters of those that can never be processed.
 
     Each call may raise UnavailableError.
     """
@@ -19,19 +19,19 @@ class SqsQueue:
 
     def send(self, account_id: str, body: str) -> None:
         """Send a message; its group is the account, so that one merchant's flood does not hold up the others."""
-        with unavailability_named():
+        with translate_errors():
             self.client.send_message(QueueUrl=self.url, MessageBody=body, MessageGroupId=account_id)
 
-    def bury(self, body: str, reason: str) -> None:
+    def dead_letter(self, body: str, reason: str) -> None:
         """Send the body, unchanged, to the dead-letter queue with the attribute `reason`."""
-        with unavailability_named():
+        with translate_errors():
             self.client.send_message(
                 QueueUrl=self.dead_letter_url,
                 MessageBody=body,
                 MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
             )
 
-    def put_off(self, receipt: str, seconds: int) -> None:
+    def defer(self, receipt: str, seconds: int) -> None:
         """Show the received message again after `seconds`, and not before."""
-        with unavailability_named():
+        with translate_errors():
             self.client.change_message_visibility(QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=seconds)

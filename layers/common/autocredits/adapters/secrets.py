@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-from autocredits.ledger import UnavailableError
+from autocredits.ledger.ports import UnavailableError
 
 MAX_AGE_S = 300
 

@@ -1,69 +1,17 @@
 """Commands that concern the whole account: opening, standing, settings, adjustments."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from .access import Caller, may_manage
+from .access import Caller, check_manages, may_manage
 from .decide import Done, Draft, IdempotencyKey
 from .errors import Problem
-from .journal import Entry, Page
-from .money import MAX_BALANCE, format_amount
+from .journal import Entry
 from .records import RecordKey
-from .state import State
+from .state import check_limit, check_sufficient
 
 FREE_CREDITS = 500
-"""Every new account gets 5.00 `auto_order` credits, once (domain.md, "Rules"). Hundredths."""
-
-INSUFFICIENT_CREDITS = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
-PACKAGES_URL = "/v1/packages"
-
-
-def check_exists(head: Page | None) -> Page:
-    """The account's newest page. Raises Problem `account_not_found` unless the account was opened."""
-    if head is None:
-        raise Problem("account_not_found")
-    return head
-
-
-def check_manages(head: Page | None, caller: Caller) -> Page:
-    """The account's newest page.
-
-    Raises Problem `account_not_found`, then `store_forbidden` for a token that is bound to a store.
-    """
-    head = check_exists(head)
-    if may_manage(caller) != "yes":
-        raise Problem("store_forbidden")
-    return head
-
-
-def check_sufficient(state: State, unit: str, required: int) -> None:
-    """Raise Problem 402, which names the unit, unless `required` hundredths of it are available.
-
-    The sentence for `auto_order` is the merchants' own (domain.md, "Rules"); lacking managed balance is another
-    failure and never called by that name.
-    """
-    available = state.balance(unit).available()
-    if required <= available:
-        return
-    code, detail = "insufficient_credits", f"Insufficient {unit} credits."
-    if unit == "auto_order":
-        detail = INSUFFICIENT_CREDITS
-    elif unit == "managed":
-        code, detail = "insufficient_managed_balance", "Insufficient managed balance for product and shipping."
-    raise Problem(
-        code,
-        detail,
-        unit=unit,
-        required=format_amount(required),
-        available=format_amount(available),
-        shortfall=format_amount(required - available),
-        packages_url=PACKAGES_URL,
-    )
-
-
-def check_limit(state: State, unit: str, added: int) -> None:
-    """Raise Problem `balance_limit` if the balance would pass its limit."""
-    if state.balance(unit).posted + added > MAX_BALANCE:
-        raise Problem("balance_limit", f"No balance may pass {format_amount(MAX_BALANCE)}.")
+"""Every new account gets 5.00 `auto_order` credits, once (docs/domain.md, "Rules"). Hundredths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +20,15 @@ class OpenAccount:
 
     caller: Caller
     orders_processor: str
+    expects_new: ClassVar[bool] = True
 
     def records(self) -> tuple[RecordKey, ...]:
         """None: page 1 itself tells that the account was opened."""
         return ()
 
-    def expects_new(self) -> bool:
-        """There is nothing to read."""
-        return True
-
     def decide(self, draft: Draft) -> Done:
         """Raises Problem `store_forbidden`."""
-        if may_manage(self.caller) != "yes":
+        if not may_manage(self.caller):
             raise Problem("store_forbidden")
         if draft.head is not None:
             return Done(did="open_already")
@@ -103,14 +48,11 @@ class ChangeStanding:
     caller: Caller
     changes: dict[str, str | int | None]
     reason: str | None = None
+    expects_new: ClassVar[bool] = True
 
     def records(self) -> tuple[RecordKey, ...]:
         """None: the state itself tells what it is."""
         return ()
-
-    def expects_new(self) -> bool:
-        """There is nothing to read."""
-        return True
 
     def decide(self, draft: Draft) -> Done:
         """Raises Problem `account_not_found`, `store_forbidden`."""
@@ -133,14 +75,11 @@ class Adjust:
     amount: int
     reason: str
     reference: str | None = None
+    expects_new: ClassVar[bool] = True
 
     def records(self) -> tuple[RecordKey, ...]:
         """The idempotency key."""
         return (("key", self.idempotency.key),)
-
-    def expects_new(self) -> bool:
-        """Most keys are new."""
-        return True
 
     def decide(self, draft: Draft) -> Done:
         """Raises Problem `account_not_found`, `store_forbidden`, `idempotency_key_reused`, 402, `balance_limit`."""

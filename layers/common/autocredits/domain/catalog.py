@@ -1,4 +1,4 @@
-"""What actions cost and what packages there are, checked cell by cell when loaded (domain.md, "Facts").
+"""What actions cost and what packages there are, checked cell by cell when loaded (docs/domain.md, "Facts").
 
 The data lie in `autocredits/catalog`; this module only understands them.
 """

@@ -6,15 +6,15 @@ leaves no trace; the draft then becomes one page and one transaction.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .catalog import Catalog
 from .errors import Problem, require
+from .forms import KNOWN_FORM, form_of
 from .ids import entry_id
 from .journal import Entry, Page, apply, next_page
 from .records import KeyRecord, Record, RecordKey, Records, rev_of
 from .state import State
-from .work import Work
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -36,15 +36,16 @@ class Done:
     """A command that was accepted, or has nothing to do.
 
     `did` says in one word what happened (for logs). Its entries are `count` from `first` on, in the page that its
-    draft becomes, or in page `replay_version` if an earlier request with the same key wrote them. `key_record` is
-    what the key remembers, where the answer is made from that.
+    draft becomes, or in the page that `replayed` names if an earlier request with the same key wrote them. `record`
+    is the record that the command concerns, as it leaves it; `key_record` what the key remembers, where the answer is
+    made from that.
     """
 
     did: str
     first: int = 0
     count: int = 0
-    replay_version: int | None = None
-    work: Work | None = None
+    replayed: KeyRecord | None = None
+    record: Record | None = None
     key_record: KeyRecord | None = None
 
 
@@ -80,8 +81,9 @@ class Command(Protocol):
         """The records that it concerns."""
         ...
 
+    @property
     def expects_new(self) -> bool:
-        """Whether those records usually do not exist yet, so that their conditions may ask instead of a read."""
+        """Whether those records usually do not exist yet, so that their conditions can ask instead of a read."""
         ...
 
     def decide(self, draft: "Draft") -> Done:
@@ -130,28 +132,11 @@ class Draft:
         return record if isinstance(record, kind) else None
 
     def put(self, key: RecordKey, record: Record) -> None:
-        """Write the record."""
+        """Write the record. Raises Problem `try_again` where a newer release has written it in a form of its own."""
+        before = self.records.get(key)
+        if before is not None and form_of(before) > KNOWN_FORM:
+            raise Problem("try_again")
         self.records[key] = self.changed[key] = record
-
-    def work(self, key: RecordKey) -> Work | None:
-        """The work record under `key`, None if there is none."""
-        return self.get(key, Work)
-
-    def put_work(self, work: Work, *, moved: bool) -> Work:
-        """Write the work record; `moved` tells that this draft's page holds entries of it."""
-        before = self.records.get(work.key())
-        changed_already = work.key() in self.changed
-        rev = work.rev if changed_already else work.rev + 1
-        versions = work.versions
-        if moved and work.newest_version() != self.version():
-            versions = (*versions, self.version())
-        require(before is not None or rev == 1, f"a new work record with rev {rev}")
-        status_at = work.status_at
-        if not isinstance(before, Work) or (before.status, before.attempt) != (work.status, work.attempt):
-            status_at = self.at_ms()
-        written = replace(work, rev=rev, versions=versions, updated_at=self.at_ms(), status_at=status_at)
-        self.put(work.key(), written)
-        return written
 
     def replay(self, idempotency: IdempotencyKey) -> Done | None:
         """What the key did before; None for a new key. Raises Problem `idempotency_key_reused`."""
@@ -159,41 +144,25 @@ class Draft:
         if not isinstance(record, KeyRecord):
             return None
         if record.fingerprint != idempotency.fingerprint:
-            raise Problem("idempotency_key_reused", "This key came with another request before.")
-        return Done(
-            did="replayed",
-            replay_version=record.version,
-            first=record.first,
-            count=record.count,
-            key_record=record,
-        )
+            raise Problem("idempotency_key_reused", "This key was used for a different request.")
+        return Done(did="replayed", first=record.first, count=record.count, replayed=record, key_record=record)
 
     def remember(self, idempotency: IdempotencyKey, first: int) -> None:
         """Record that the key's request wrote all entries of the draft from `first` on, if there are any."""
-        count = len(self.entries) - first
-        self._put_key(
-            KeyRecord(
-                key=idempotency.key,
-                fingerprint=idempotency.fingerprint,
-                version=self.version() if count else self.version() - 1,
-                first=first if count else 0,
-                count=count,
-            )
-        )
+        if count := len(self.entries) - first:
+            self._put_key(idempotency, version=self.version(), first=first, count=count)
+        else:
+            self._put_key(idempotency, **self._head_named())
 
-    def remember_status(self, idempotency: IdempotencyKey, work: Work) -> KeyRecord:
-        """Record that the key's request moved nothing, and how it found or left the work."""
-        return self._put_key(
-            KeyRecord(
-                key=idempotency.key,
-                fingerprint=idempotency.fingerprint,
-                version=self.version() - 1,
-                status=work.status,
-                attempt=work.attempt,
-            )
-        )
+    def remember_status(self, idempotency: IdempotencyKey, status: str, attempt: int) -> KeyRecord:
+        """Record that the key's request moved nothing, and how it left the work."""
+        return self._put_key(idempotency, **self._head_named(), status=status, attempt=attempt)
 
-    def _put_key(self, record: KeyRecord) -> KeyRecord:
+    def _head_named(self) -> dict[str, Any]:
+        return {"version": self.head.version, "hash": self.head.hash} if self.head else {"version": 0}
+
+    def _put_key(self, idempotency: IdempotencyKey, **values: Any) -> KeyRecord:
+        record = KeyRecord(key=idempotency.key, fingerprint=idempotency.fingerprint, **values)
         self.put(("key", record.key), record)
         return record
 
@@ -219,6 +188,15 @@ def decide(
             outcomes.append(refusal)
     page = next_page(account_id, head, now_ms, draft.entries) if draft.entries else None
     require(page is None or page.state == draft.state, "the page's state is not the draft's")
-    writes = tuple(RecordWrite(key, record, rev_of(records.get(key))) for key, record in draft.changed.items())
+    writes = tuple(
+        RecordWrite(key, _sealed(record, page), rev_of(records.get(key))) for key, record in draft.changed.items()
+    )
     vacant = draft.version() if draft.decisive and page is None else None
     return Decision(page, vacant, writes, tuple(outcomes))
+
+
+def _sealed(record: Record, page: Page | None) -> Record:
+    """The record as it is written: a key names its page by its hash too, which is known only once the page is whole."""
+    if page is not None and isinstance(record, KeyRecord) and record.version == page.version:
+        return replace(record, hash=page.hash)
+    return record

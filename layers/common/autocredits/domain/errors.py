@@ -1,4 +1,4 @@
-"""The refusals of the service: one stable code each (contract, section 6)."""
+"""The refusals of the service: one stable code each (docs/contract.md, section 6)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -44,27 +44,27 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "idempotency_key_reused": 422,
         "internal_error": 500,
         "try_again": 503,
-        "too_many_messages": 409,  # told by dead letters alone
+        "too_many_messages": 409,  # only ever the reason of a dead letter
     }
 )
 
 DETAIL_BY_CODE: Mapping[str, str] = MappingProxyType(
     {
-        "account_not_found": "There is no such account.",
-        "order_not_found": "There is no such order.",
-        "product_not_found": "There is no such product.",
-        "hold_not_found": "There is no such hold.",
-        "purchase_not_found": "There is no such purchase.",
-        "coupon_not_found": "There is no such coupon.",
-        "coupon_exists": "There is a coupon with this code already.",
-        "bad_signature": "The signature does not fit the body, or is too old.",
-        "not_found": "There is nothing here.",
-        "store_forbidden": "This token is bound to a store and may not do this.",
-        "account_inactive": "The account is not active: no new work is accepted.",
-        "orders_processor_inactive": "The Orders Processor add-on must be active before credits can be used.",
-        "invalid_transition": "This has ended otherwise, or there is nothing left to end.",
-        "too_many_messages": "The work has met as many messages as it can remember.",
-        "internal_error": "Something went wrong on our side. Nothing internal is told here; quote the request_id.",
+        "account_not_found": "No such account.",
+        "order_not_found": "No such order.",
+        "product_not_found": "No such product.",
+        "hold_not_found": "No such hold.",
+        "purchase_not_found": "No such purchase.",
+        "coupon_not_found": "No such coupon.",
+        "coupon_exists": "A coupon with this code already exists.",
+        "bad_signature": "The signature does not match the body, or is too old.",
+        "not_found": "No such resource.",
+        "store_forbidden": "This token is bound to one store and may not do this.",
+        "account_inactive": "This account is not active and takes no new work.",
+        "orders_processor_inactive": "The Orders Processor add-on must be active to buy or use credits.",
+        "invalid_transition": "This hold is already settled.",
+        "too_many_messages": "This work has received as many messages as it can remember.",
+        "internal_error": "Something went wrong on our side. Please quote the request_id when you report it.",
         "try_again": "The outcome may be unknown. Send the same request again, with the same key if it has one.",
     }
 )
@@ -85,7 +85,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
 
 
 class BrokenInvariantError(Exception):
-    """The books would not add up. Nothing was written; this is a defect or a damaged table, never a caller's fault."""
+    """The books would not add up. Nothing was written: this is a defect or a damaged table, never a caller's fault."""
 
 
 def require(condition: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence at the call

@@ -1,4 +1,4 @@
-"""Names that callers choose, and the ids of holds and entries made from them (contract, sections 1 and 2)."""
+"""Names that callers choose, and the ids of holds and entries made from them (docs/contract.md, sections 1 and 2)."""
 
 import re
 from typing import Literal
@@ -7,6 +7,7 @@ from .errors import Problem
 
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CALLER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_COUPON_CODE = re.compile(r"[A-Z0-9_-]{1,32}")
 _HOLD_ID = re.compile(r"([A-Za-z0-9_.:-]{1,64})~(s?)([1-9][0-9]{0,8})")
 
 
@@ -20,17 +21,22 @@ def is_caller_id(text: object) -> bool:
     return isinstance(text, str) and _CALLER_ID.fullmatch(text) is not None
 
 
+def is_coupon_code(text: object) -> bool:
+    """Whether `text` can be a coupon's code: `[A-Z0-9_-]{1,32}`."""
+    return isinstance(text, str) and _COUPON_CODE.fullmatch(text) is not None
+
+
 def check_account_id(text: object) -> str:
     """`text` itself. Raises Problem `invalid_id` when it cannot name an account."""
     if not isinstance(text, str) or not is_account_id(text):
-        raise Problem("invalid_id", "An account id has 1 to 64 characters out of A-Z a-z 0-9 _ -.")
+        raise Problem("invalid_id", "An account id is 1 to 64 characters long: A-Z a-z 0-9 _ -")
     return text
 
 
 def check_caller_id(text: object, field: str) -> str:
     """`text` itself. Raises Problem `invalid_id` naming `field` when it is no id."""
     if not isinstance(text, str) or not is_caller_id(text):
-        raise Problem("invalid_id", f"{field} has 1 to 64 characters out of A-Z a-z 0-9 _ . : -.")
+        raise Problem("invalid_id", f"{field} is 1 to 64 characters long: A-Z a-z 0-9 _ . : -")
     return text
 
 

@@ -7,11 +7,12 @@ without spaces; its hash is the SHA-256 of that text, which names the hash of th
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from .errors import BrokenInvariantError, require
+from .forms import field_names, from_map
 from .ids import entry_id
 from .state import UNITS, Balance, State, state_from_map
 
@@ -50,14 +51,15 @@ class Entry:
     supplier_order_id: str | None = None
     key: str | None = None
     changes: Mapping[str, Any] | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_map(self) -> dict[str, Any]:
         """The stored form: what is absent or zero is left out."""
         stored = {name: getattr(self, name) for name in _ENTRY_FIELDS}
-        return {name: value for name, value in stored.items() if value is not None and value != 0}
+        return {**self.unknown, **{name: value for name, value in stored.items() if value is not None and value != 0}}
 
 
-_ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
+_ENTRY_FIELDS = field_names(Entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,11 @@ class Page:
     state: State
     prev: str
     hash: str
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def to_map(self) -> dict[str, Any]:
         """The stored form, without the hash over it."""
-        return _page_map(self.version, self.at, self.entries, self.state, self.prev)
+        return {**self.unknown, **_page_map(self.version, self.at, self.entries, self.state, self.prev)}
 
     def state_before(self) -> State:
         """The balances before this page, from the state after it and its entries. Standing is as after it."""
@@ -99,12 +102,12 @@ class Page:
         return entry_id(self.version, index)
 
 
-_PAGE_FIELDS = frozenset({"version", "at", "entries", "state", "prev"})
+_PAGE_FIELDS = ("version", "at", "entries", "state", "prev")
 
 
 def _minus(state: State, entry: Entry) -> Balance:
     after = state.balance(entry.unit or "")
-    return Balance(after.posted - entry.posted, after.held - entry.held)
+    return replace(after, posted=after.posted - entry.posted, held=after.held - entry.held)
 
 
 def _page_map(version: int, at: int, entries: Sequence[Entry], state: State, prev: str) -> dict[str, Any]:
@@ -128,18 +131,13 @@ def hash_of(account_id: str, stored: Mapping[str, Any]) -> str:
 
 
 def page_from_map(account_id: str, stored: Mapping[str, Any], stored_hash: str) -> Page:
-    """The page of a stored form. Raises BrokenInvariantError unless the hash covers just what is stored."""
-    require(stored.keys() == _PAGE_FIELDS, f"a page with the fields {sorted(stored)}")
+    """The page of a stored form. Raises BrokenInvariantError unless the hash covers exactly what is stored."""
+    require(set(_PAGE_FIELDS) <= stored.keys(), f"a page with only the fields {sorted(stored)}")
     require(hash_of(account_id, stored) == stored_hash, f"page {stored.get('version')} does not match its hash")
-    return Page(
-        account_id=account_id,
-        version=stored["version"],
-        at=stored["at"],
-        entries=tuple(Entry(**entry) for entry in stored["entries"]),
-        state=state_from_map(stored["state"]),
-        prev=stored["prev"],
-        hash=stored_hash,
-    )
+    values = from_map(_PAGE_FIELDS, stored)
+    values["entries"] = tuple(Entry(**from_map(_ENTRY_FIELDS, entry)) for entry in stored["entries"])
+    values["state"] = state_from_map(stored["state"])
+    return Page(account_id=account_id, hash=stored_hash, **values)
 
 
 def next_page(account_id: str, head: Page | None, now_ms: int, entries: Sequence[Entry]) -> Page:

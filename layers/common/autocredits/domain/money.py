@@ -1,11 +1,11 @@
-"""Amounts: decimal strings outside, integer hundredths inside (contract, section 2)."""
+"""Amounts: decimal strings outside, integer hundredths inside (docs/contract.md, section 2)."""
 
 import re
 
 from .errors import Problem
 
 MAX_BALANCE = 100_000_000_000
-"""No balance may pass 1,000,000,000.00 (contract, section 6, `balance_limit`). Hundredths."""
+"""No balance may pass 1,000,000,000.00 (docs/contract.md, section 6, `balance_limit`). Hundredths."""
 
 _AMOUNT = re.compile(r"(-?)(0|[1-9][0-9]{0,9})\.([0-9]{2})")
 

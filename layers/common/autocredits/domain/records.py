@@ -1,70 +1,108 @@
-"""The records that stand beside the journal: what is written in one transaction with a page, under conditions."""
+"""The records beside the journal. Each is written in one transaction with a page, under a condition of its own.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from types import MappingProxyType
-from typing import Any
+The kernel knows the idempotency key's record alone; the others belong to the trades, and `kinds.py` lists them all.
+"""
 
-from .coupons import Coupon, CouponUse, coupon_from_map
-from .payments import Payment, Purchase, purchase_from_map
-from .work import Work, work_from_map
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from .forms import Stored, field_names, from_map, to_map
 
 RecordKey = tuple[str, str]
-"""Kind and id of a record. Payments and coupons stand for themselves, all others belong to an account."""
+"""Kind and id of a record."""
+
+NO_ACCOUNT = ""
+"""Stands for the account where records belong to none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordList:
+    """A list of records, sorted by time. A record stands in at most one list of each `index`.
+
+    It is spread over `shards`, so that it never gets as hot as what it lists. Each account has its own, unless it is
+    `shared` by all.
+    """
+
+    name: str
+    index: str
+    shards: int
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A record's place in a list."""
+
+    list: RecordList
+    at_ms: int
+    item_id: str
+
+
+class Record(Stored, Protocol):
+    """What can be written beside a page."""
+
+    @property
+    def rev(self) -> int | None:
+        """How often it has been written, which its next write is conditioned on; None if it is written only once."""
+        ...
+
+    def newest_version(self) -> int:
+        """The newest page that touched it; 0 if none has."""
+        ...
+
+    def listings(self) -> tuple[Listing, ...]:
+        """Its places in lists."""
+        ...
+
+    def to_map(self) -> dict[str, Any]:
+        """The stored form."""
+        ...
+
+
+Records = Mapping[RecordKey, Record]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
     """What an idempotency key did: the request it came with, and what answers it. Kept for ever.
 
-    That is `count` entries from `first` on in page `version`; or, for an order that was queued and moved nothing, its
-    `status` and `attempt` of that moment.
+    The answer is `count` entries from `first` on in page `version`, whose hash is `hash` (None in keys of earlier
+    releases). For an order that was queued and moved nothing, it is the `status` and `attempt` of that moment.
     """
 
     key: str
     fingerprint: str
     version: int
+    hash: str | None = None
     first: int = 0
     count: int = 0
     status: str | None = None
     attempt: int | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+    rev: ClassVar[None] = None
 
     def newest_version(self) -> int:
-        """The page that the key's request wrote."""
+        """The page that answers the key."""
         return self.version
 
+    def listings(self) -> tuple[Listing, ...]:
+        """Keys are not listed."""
+        return ()
+
     def to_map(self) -> dict[str, Any]:
-        """The stored form: what is absent or zero is left out."""
-        stored = {name: getattr(self, name) for name in _KEY_FIELDS}
-        return {name: value for name, value in stored.items() if value}
+        """The stored form."""
+        return to_map(self, _KEY_FIELDS)
 
 
-_KEY_FIELDS = tuple(field.name for field in fields(KeyRecord))
-
-Record = KeyRecord | Work | Purchase | Payment | Coupon | CouponUse
-Records = Mapping[RecordKey, Record]
-
-GLOBAL_KINDS = ("payment", "coupon")
-"""The kinds of record that belong to no account."""
-
-_FROM_MAP: Mapping[str, Callable[[Mapping[str, Any]], Record]] = MappingProxyType(
-    {
-        "key": lambda stored: KeyRecord(**stored),
-        "order": work_from_map,
-        "product": work_from_map,
-        "purchase": purchase_from_map,
-        "payment": lambda stored: Payment(**stored),
-        "coupon": coupon_from_map,
-        "coupon_use": lambda stored: CouponUse(**stored),
-    }
-)
+_KEY_FIELDS = field_names(KeyRecord)
 
 
-def record_from_map(key: RecordKey, stored: Mapping[str, Any]) -> Record:
-    """The record of a stored form, by the kind that its key names."""
-    return _FROM_MAP[key[0]](stored)
+def key_from_map(stored: Mapping[str, Any]) -> KeyRecord:
+    """The key's record of a stored form."""
+    return KeyRecord(**from_map(_KEY_FIELDS, stored))
 
 
 def rev_of(record: Record | None) -> int | None:
-    """How often the record has been written, by which its next write is conditioned; None if it is written but once."""
-    return None if record is None or isinstance(record, KeyRecord | Payment) else record.rev
+    """What the next write of the record is conditioned on; None: that there is no such record yet."""
+    return None if record is None else record.rev

@@ -1,11 +1,13 @@
-"""Times: RFC 3339 in UTC outside, milliseconds since 1970 inside (contract, section 2)."""
+"""Times: RFC 3339 in UTC outside, milliseconds since 1970 inside (docs/contract.md, section 2)."""
 
 import re
 from datetime import UTC, datetime, timedelta
 
 from .errors import Problem
 
-DAY_MS = 24 * 60 * 60 * 1000
+MINUTE_MS = 60 * 1000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(

@@ -1,4 +1,4 @@
-"""A batch of messages: what becomes of each, and when it is tried again (contract, section 7).
+"""A batch of messages: what becomes of each, and when it is tried again (docs/contract.md, section 7).
 
 All messages for one account go through the ledger together, into one page where they fit: on a busy account that is
 what counts. Each still has an outcome of its own, and a refused one costs its neighbours nothing.
@@ -14,11 +14,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from autocredits.domain.decide import Command, NotYet
 from autocredits.domain.errors import Problem
-from autocredits.ledger import Accepted, Ledger
+from autocredits.ledger.commit import Accepted, Ledger
+from autocredits.ledger.ports import Queue
 
 from .messages import parse_message
 from .problems import as_problem
-from .sending import Queue
 from .telemetry import logger
 
 FIRST_DELAY_S = 5
@@ -119,27 +119,27 @@ def _execute(ledger: Ledger, account_id: str, group: Sequence[Received]) -> None
 
 
 def _settle(received: Received, queue: Queue) -> tuple[str, str | None]:
-    """Acknowledge an outcome, put the message off, or bury it; what was done, and why."""
+    """Acknowledge an outcome, defer the message, or make it a dead letter; what was done, and why."""
     outcome = received.outcome
     if isinstance(outcome, Accepted):
         return outcome.done.did, None
     if outcome is None:  # no time was left for it
-        return _put_off(received, queue, 1, "out_of_time")
+        return _defer(received, queue, 1, "out_of_time")
     if isinstance(outcome, NotYet):
         if received.receives() < MAX_RECEIVES:
-            return _put_off(received, queue, delay_s(received.receives()), "result_before_request")
-        return _bury(received, queue, "result_before_request")
+            return _defer(received, queue, delay_s(received.receives()), "result_before_request")
+        return _dead_letter(received, queue, "result_before_request")
     problem = as_problem(outcome)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _put_off(received, queue, delay_s(received.receives()), problem.code)
-    return _bury(received, queue, problem.code)
+        return _defer(received, queue, delay_s(received.receives()), problem.code)
+    return _dead_letter(received, queue, problem.code)
 
 
-def _put_off(received: Received, queue: Queue, seconds: int, reason: str) -> tuple[str, str]:
-    queue.put_off(received.record.receipt_handle, seconds)
+def _defer(received: Received, queue: Queue, seconds: int, reason: str) -> tuple[str, str]:
+    queue.defer(received.record.receipt_handle, seconds)
     return "retry", reason
 
 
-def _bury(received: Received, queue: Queue, reason: str) -> tuple[str, str]:
-    queue.bury(received.record.body, reason)
-    return "buried", reason
+def _dead_letter(received: Received, queue: Queue, reason: str) -> tuple[str, str]:
+    queue.dead_letter(received.record.body, reason)
+    return "dead_letter", reason

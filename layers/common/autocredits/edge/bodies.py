@@ -1,4 +1,4 @@
-"""The form of what callers send: bodies of requests and their fields (contract, sections 2 and 5)."""
+"""The form of what callers send: bodies of requests and their fields (docs/contract.md, sections 2 and 5)."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -8,13 +8,13 @@ from autocredits.domain.catalog import OrderType, Tracking
 from autocredits.domain.errors import Problem
 from autocredits.domain.ids import check_caller_id
 from autocredits.domain.money import parse_amount
-from autocredits.domain.work import WorkRequest
+from autocredits.domain.work.record import WorkRequest
 
 
 def _from_zero(value: object) -> int:
     amount = parse_amount(value)
     if amount < 0:
-        raise Problem("invalid_amount", "This amount may not be negative.")
+        raise Problem("invalid_amount", "This amount must not be negative.")
     return amount
 
 
@@ -28,7 +28,7 @@ def _above_zero(value: object) -> int:
 def _not_zero(value: object) -> int:
     amount = parse_amount(value)
     if amount == 0:
-        raise Problem("invalid_amount", "An adjustment of 0.00 is none.")
+        raise Problem("invalid_amount", "An adjustment must not be 0.00.")
     return amount
 
 
@@ -85,11 +85,16 @@ class StandingBody(Body):
     reason: Reason | None = None
 
     def changes(self) -> dict[str, str | int | None]:
-        """The values that were sent. Raises Problem `invalid_field` if there are none."""
-        sent = self.model_dump(include={"status", "orders_processor"}, exclude_unset=True)
-        if not sent:
-            raise Problem("invalid_field", "Send status, orders_processor, or both.")
-        return sent
+        """The values that were sent."""
+        return self.model_dump(include={"status", "orders_processor"}, exclude_unset=True)
+
+
+def parse_standing(value: Any) -> StandingBody:
+    """What is to change. Raises Problem 422, `invalid_field` also if that is nothing."""
+    body = parse_body(StandingBody, value)
+    if not body.changes():
+        raise Problem("invalid_field", "Send status, orders_processor, or both.")
+    return body
 
 
 class SettingsBody(Body):
@@ -119,7 +124,7 @@ class OrderWork(Body):
     def request(self) -> WorkRequest:
         """The work asked for. Raises Problem `invalid_field` for a cost that is missing or out of place."""
         if (self.order_type == "fba") != (self.cost is not None):
-            raise Problem("invalid_field", "cost: sent exactly when order_type is fba.")
+            raise Problem("invalid_field", "cost is required for fba orders and not allowed otherwise.")
         return WorkRequest(
             kind="order",
             work_id=self.order_id,
@@ -134,6 +139,11 @@ class QueuedOrder(OrderWork):
     """POST /accounts/{account_id}/orders."""
 
     order_type: Literal["auto", "fba"]
+
+
+def parse_queued_order(value: Any) -> WorkRequest:
+    """WORK of an order that is to be queued. Raises Problem 422."""
+    return parse_body(QueuedOrder, value).request()
 
 
 class ResendBody(Body):
@@ -152,7 +162,7 @@ class SourcingWork(Body):
     def request(self) -> WorkRequest:
         """The work asked for. Raises Problem `invalid_field` unless `sourcing` is true."""
         if not self.sourcing:
-            raise Problem("invalid_field", "sourcing: true, or leave it out.")
+            raise Problem("invalid_field", "sourcing must be true.")
         return WorkRequest(kind="product", work_id=self.product_id, store_id=self.store_id)
 
 

@@ -1,4 +1,4 @@
-"""Messages from the queue: their form, and the command that each one is (contract, section 7)."""
+"""Messages from the queue: their form, and the command that each one is (docs/contract.md, section 7)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from autocredits.domain.charges import Cause
 from autocredits.domain.decide import Command
 from autocredits.domain.errors import Problem
 from autocredits.domain.ids import check_account_id
-from autocredits.domain.orders import Capture, ConversionRequested, Release, Result, WorkRequested
-from autocredits.domain.work import WorkRequest
+from autocredits.domain.work.charging import Cause
+from autocredits.domain.work.lifecycle import Settlement
+from autocredits.domain.work.messages import ConversionRequested, Result, WorkRequested
+from autocredits.domain.work.record import WorkRequest
 
 from .bodies import AmountFromZero, Body, OrderId, OrderWork, ProductId, StoreId, parse_body
 from .json_body import parse_json
@@ -92,9 +93,7 @@ class _OrderResult(_Data):
     order_id: OrderId
     attempt: Attempt | None = None
 
-    def result(
-        self, event: CloudEvent, part: str, settlement: Capture | Release, tracking: str | None = None
-    ) -> Command:
+    def result(self, event: CloudEvent, part: str, settlement: Settlement, tracking: str | None = None) -> Command:
         return Result(
             source=event.source,
             message_id=event.id,
@@ -113,14 +112,14 @@ class _Placed(_OrderResult):
 
     def command(self, event: CloudEvent) -> Command:
         cause = Cause(actor=event.source, supplier_order_id=self.supplier_order_id)
-        return self.result(event, "order", Capture(cause, self.managed))
+        return self.result(event, "order", Settlement("captured", cause, self.managed))
 
 
 class _Failed(_OrderResult):
     reason: Text
 
     def command(self, event: CloudEvent) -> Command:
-        return self.result(event, "order", Release(Cause(actor=event.source, reason=self.reason)))
+        return self.result(event, "order", Settlement("released", Cause(actor=event.source, reason=self.reason)))
 
 
 class _ConversionCompleted(_OrderResult):
@@ -129,7 +128,7 @@ class _ConversionCompleted(_OrderResult):
 
     def command(self, event: CloudEvent) -> Command:
         cause = Cause(actor=event.source, tracking_number=self.tracking_number)
-        return self.result(event, "tracking", Capture(cause), self.tracking)
+        return self.result(event, "tracking", Settlement("captured", cause), self.tracking)
 
 
 class _ConversionFailed(_OrderResult):
@@ -137,7 +136,9 @@ class _ConversionFailed(_OrderResult):
     tracking: Method | None = None
 
     def command(self, event: CloudEvent) -> Command:
-        return self.result(event, "tracking", Release(Cause(actor=event.source, reason=self.reason)), self.tracking)
+        return self.result(
+            event, "tracking", Settlement("released", Cause(actor=event.source, reason=self.reason)), self.tracking
+        )
 
 
 class _SourcingResult(_Data):
@@ -145,7 +146,7 @@ class _SourcingResult(_Data):
     attempt: Attempt | None = None
     reason: Text | None = None
 
-    def result(self, event: CloudEvent, settlement: Capture | Release) -> Command:
+    def result(self, event: CloudEvent, settlement: Settlement) -> Command:
         return Result(
             source=event.source,
             message_id=event.id,
@@ -159,12 +160,12 @@ class _SourcingResult(_Data):
 
 class _SourcingAccepted(_SourcingResult):
     def command(self, event: CloudEvent) -> Command:
-        return self.result(event, Capture(Cause(actor=event.source, reason=self.reason)))
+        return self.result(event, Settlement("captured", Cause(actor=event.source, reason=self.reason)))
 
 
 class _SourcingRejected(_SourcingResult):
     def command(self, event: CloudEvent) -> Command:
-        return self.result(event, Release(Cause(actor=event.source, reason=self.reason)))
+        return self.result(event, Settlement("released", Cause(actor=event.source, reason=self.reason)))
 
 
 DATA_BY_TYPE: Mapping[str, type[_Data]] = MappingProxyType(
@@ -189,6 +190,6 @@ def parse_message(body: str) -> tuple[str, str, Command]:
     """
     event = parse_body(CloudEvent, parse_json(body))
     if event.type not in DATA_BY_TYPE:
-        raise Problem("invalid_field", f"type: {event.type[:100]} is unknown.")
+        raise Problem("invalid_field", f"Unknown type: {event.type[:100]}")
     data = parse_body(DATA_BY_TYPE[event.type], event.data)
     return event.type, data.account_id, data.command(event)

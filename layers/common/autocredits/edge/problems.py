@@ -1,13 +1,13 @@
 """What is told about an exception, over HTTP and in the queue."""
 
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.ledger import UnavailableError
+from autocredits.ledger.ports import UnavailableError
 
 from .telemetry import count, logger
 
 
 def as_problem(error: Exception) -> Problem:
-    """What the caller is told about an exception. What is not ours to explain is logged whole and told opaquely."""
+    """What the caller is told about an exception. A defect is logged in full, and told as `internal_error`."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, UnavailableError):

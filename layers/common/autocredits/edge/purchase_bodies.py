@@ -1,4 +1,4 @@
-"""The form of what buyers and the platform send about purchases and coupons (contract, section 5)."""
+"""The form of what buyers and the platform send about purchases and coupons (docs/contract.md, section 5)."""
 
 import re
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
-from autocredits.domain.coupons import Coupon
 from autocredits.domain.errors import Problem
-from autocredits.domain.purchases import Order
+from autocredits.domain.purchases.calls import PurchaseRequest
+from autocredits.domain.purchases.coupons import HUNDRED_PERCENT, Coupon
 from autocredits.domain.times import parse_time
 
 from .bodies import AmountAboveZero, Body, Reason, parse_body
@@ -17,7 +17,7 @@ from .bodies import AmountAboveZero, Body, Reason, parse_body
 
 def _time(value: object) -> int:
     if not isinstance(value, str):
-        raise Problem("invalid_field", "A time is an RFC 3339 string.")
+        raise Problem("invalid_field", "A time must be an RFC 3339 string.")
     return parse_time(value)
 
 
@@ -27,7 +27,6 @@ Code = Annotated[str, Field(pattern=r"^[A-Z0-9_-]{1,32}$")]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 MAX_RETURN_URL = 500
-HUNDRED_PERCENT = 10_000
 LOOPBACK = ("127.0.0.1", "localhost")
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
@@ -52,9 +51,9 @@ class PackagePurchase(_PurchaseTerms):
 
     package: Annotated[str, Field(min_length=1, max_length=64)]
 
-    def order(self) -> Order:
+    def request(self) -> PurchaseRequest:
         """What is to be bought."""
-        return Order(package=self.package)
+        return PurchaseRequest(package=self.package)
 
 
 class Load(_PurchaseTerms):
@@ -63,9 +62,9 @@ class Load(_PurchaseTerms):
     unit: Literal["managed"]
     amount: AmountAboveZero
 
-    def order(self) -> Order:
+    def request(self) -> PurchaseRequest:
         """What is to be loaded."""
-        return Order(amount=self.amount)
+        return PurchaseRequest(amount=self.amount)
 
 
 def parse_purchase(value: Any) -> PackagePurchase | Load:
@@ -78,11 +77,11 @@ def parse_purchase(value: Any) -> PackagePurchase | Load:
 def check_return_url(url: str | None, origins: Sequence[str], *, local: bool) -> None:
     """Whether a buyer may be sent back there: https, of an allowed origin, without userinfo or a fragment.
 
-    On a local stack http on 127.0.0.1 or localhost is good as well. Raises Problem `invalid_field`.
+    On a local stack http on 127.0.0.1 or localhost is allowed too. Raises Problem `invalid_field`.
     """
     if url is None:
         return
-    refused = Problem("invalid_field", "return_url: https, and of an origin that this service knows.")
+    refused = Problem("invalid_field", "return_url must be https, and of an allowed origin.")
     if any(ord(char) <= ord(" ") or char in "\\\x7f" or ord(char) > ord("~") for char in url):
         raise refused
     try:
@@ -117,13 +116,18 @@ class CouponBody(Body):
         """The coupon. Raises Problem `invalid_field` unless it has exactly one benefit and dates that can hold."""
         benefits = [self.percent_off, self.amount_off, self.bonus_credits]
         if sum(benefit is not None for benefit in benefits) != 1:
-            raise Problem("invalid_field", "Send exactly one of percent_off, amount_off, bonus_credits.")
+            raise Problem("invalid_field", "Send exactly one of percent_off, amount_off and bonus_credits.")
         if (self.percent_off or 0) > HUNDRED_PERCENT:
-            raise Problem("invalid_amount", 'percent_off: from "0.01" to "100.00".')
+            raise Problem("invalid_amount", 'percent_off must be from "0.01" to "100.00".')
         if self.starts_at is not None and self.ends_at is not None and self.starts_at >= self.ends_at:
-            raise Problem("invalid_field", "ends_at: later than starts_at.")
+            raise Problem("invalid_field", "ends_at must be later than starts_at.")
         values = self.model_dump(exclude={"packages"})
         return Coupon(**values, packages=None if self.packages is None else tuple(self.packages))
+
+
+def parse_coupon(value: Any) -> Coupon:
+    """The coupon that is to be made. Raises Problem 422."""
+    return parse_body(CouponBody, value).coupon()
 
 
 class CouponCheck(Body):

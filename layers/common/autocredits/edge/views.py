@@ -1,19 +1,19 @@
-"""What the outside is shown: accounts, entries, holds, work, prices (contract, section 5). Pure."""
+"""What the outside is shown: accounts, entries, holds, work, prices (docs/contract.md, section 5). Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autocredits.domain.catalog import Package, RateCard
-from autocredits.domain.charges import Quote
-from autocredits.domain.coupons import Coupon, Terms
 from autocredits.domain.ids import hold_id
 from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
 from autocredits.domain.money import format_amount
-from autocredits.domain.payments import Purchase
+from autocredits.domain.purchases.coupons import Coupon, Terms
+from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.state import UNITS, Balance, State
 from autocredits.domain.times import format_time
-from autocredits.domain.work import Work
-from autocredits.ledger import Accepted
+from autocredits.domain.work.charging import Quote
+from autocredits.domain.work.record import Work
+from autocredits.ledger.commit import Accepted
 
 View = dict[str, Any]
 

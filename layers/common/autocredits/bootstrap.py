@@ -1,0 +1,73 @@
+"""What the deployed functions run on, put together from the environment. No other module reads settings.
+
+Everything is opened when it is first asked for, never at import, and kept for the life of the process.
+"""
+
+import json
+import os
+from functools import cache
+from importlib import resources
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+
+from .adapters.aws import CONFIG, client
+from .adapters.clock import SystemClock
+from .adapters.dynamo import DynamoStore
+from .adapters.queue import SqsQueue
+from .adapters.secrets import AwsSecrets
+from .domain.catalog import Catalog, load_catalog
+from .ledger.commit import Ledger
+from .ledger.ports import Queue
+
+
+@cache
+def catalog() -> Catalog:
+    """The rate cards and packages of the package. Raises BadCatalogError where they are incomplete."""
+    files = resources.files("autocredits.catalog")
+    cards = sorted(file.name for file in files.joinpath("rate_cards").iterdir() if file.name.endswith(".json"))
+    texts = [files.joinpath("rate_cards", name).read_text("utf-8") for name in cards]
+    packages = files.joinpath("packages.json").read_text("utf-8")
+    return load_catalog([json.loads(text) for text in texts], json.loads(packages))
+
+
+@cache
+def ledger() -> Ledger:
+    """The ledger on the table of journals and records."""
+    return Ledger(DynamoStore(client("dynamodb"), os.environ["TABLE_NAME"]), SystemClock(), catalog())
+
+
+@cache
+def queue() -> Queue:
+    """The orders queue and its dead letters."""
+    return SqsQueue(client("sqs"), os.environ["ORDERS_QUEUE_URL"], os.environ["DEAD_LETTER_QUEUE_URL"])
+
+
+@cache
+def secrets() -> AwsSecrets:
+    """The secrets of this function."""
+    return AwsSecrets(SecretsProvider(boto_config=CONFIG))
+
+
+def stripe_secret_name() -> str:
+    """The secret with Stripe's keys; empty if Stripe is not used."""
+    return os.environ.get("STRIPE_SECRET_NAME", "")
+
+
+def sandbox_secret_name() -> str:
+    """The secret with the sandbox's signing secrets; empty where there is no sandbox."""
+    return os.environ.get("SANDBOX_SECRET_NAME", "")
+
+
+def sandbox_page_url() -> str:
+    """The address of the sandbox's page."""
+    return os.environ["SANDBOX_PAGE_URL"]
+
+
+def return_origins() -> tuple[str, ...]:
+    """The origins that a buyer may be sent back to."""
+    return tuple(origin for origin in os.environ.get("RETURN_ORIGINS", "").split(",") if origin)
+
+
+def aws_endpoint_url() -> str:
+    """Where AWS is; empty for AWS itself. The emulator of a local stack sets it."""
+    return os.environ.get("AWS_ENDPOINT_URL", "")

@@ -1,0 +1,196 @@
+"""How work goes from attempt to attempt and from status to status (docs/contract.md, section 7, "An order's life").
+
+This is the one place where a work record changes; the entries come from `charging`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from autocredits.domain.decide import Draft
+from autocredits.domain.errors import Problem, require
+from autocredits.domain.times import DAY_MS
+
+from .charging import (
+    Cause,
+    Price,
+    enter_capture,
+    enter_debit,
+    enter_hold,
+    enter_refusal,
+    enter_release,
+    managed_of,
+)
+from .record import FAILED, Part, Work, WorkRequest, charge_name
+
+HOLD_MS = 14 * DAY_MS
+"""How long a hold lasts unless its caller says otherwise (docs/contract.md, section 5)."""
+
+
+def begin(draft: Draft, work: Work | None, request: WorkRequest, status: str) -> Work:
+    """The record as this request leaves it: new, a new attempt in `status`, or as it was with another tracking.
+
+    A queued order keeps its attempt and gets `status`.
+    """
+    if work is None:
+        return Work(
+            kind=request.kind,
+            work_id=request.work_id,
+            store_id=request.store_id,
+            order_type=request.order_type,
+            tracking=request.tracking,
+            cost=request.cost,
+            status=status,
+            created_at=draft.at_ms(),
+            updated_at=draft.at_ms(),
+            status_at=draft.at_ms(),
+        )
+    if work.status in FAILED:
+        return next_attempt(work, request, status)
+    if work.status == "queued":
+        return replace(work, status=status)
+    return replace(work, tracking=request.tracking)
+
+
+def next_attempt(work: Work, request: WorkRequest, status: str) -> Work:
+    """A new attempt of failed work. An earlier conversion by the same method still counts."""
+    converted = work.converted and charge_name("tracking", request.tracking) in work.charged
+    return replace(
+        work,
+        order_type=request.order_type,
+        tracking=request.tracking,
+        cost=request.cost,
+        status=status,
+        attempt=work.attempt + 1,
+        parts={},
+        converted=converted,
+        reason=None,
+    )
+
+
+def held_status(request: WorkRequest) -> str:
+    """The status of new work once its parts are held: a manual order is ordered already."""
+    return "ordered" if request.order_type == "manual" else "processing"
+
+
+def is_same_work(work: Work, request: WorkRequest) -> bool:
+    """Whether the request asks for what the record already stands for: its own method, or parts it has charged."""
+    if (work.order_type, work.cost) != (request.order_type, request.cost):
+        return False
+    if request.tracking == work.tracking:
+        return True
+    return all(work.live_entry_id(part, request.tracking) is not None for part in request.part_names())
+
+
+def debit(draft: Draft, work: Work, price: Price, cause: Cause) -> Work:
+    """Pay all that `price` says at once."""
+    entry_id = enter_debit(draft, work, price, cause)
+    charges = {charge_name(part, work.tracking): entry_id for part in price.parts}
+    return replace(
+        work,
+        charged={**work.charged, **charges},
+        known_parts=_with(work.known_parts, price.parts),
+        credits=work.credits + price.credits(),
+    )
+
+
+def hold(draft: Draft, work: Work, price: Price, cause: Cause, expires_at: int) -> Work:
+    """Set aside what `price` says, part by part."""
+    parts = dict(work.parts)
+    for name, amount in price.parts.items():
+        entry_id = enter_hold(draft, work, price, name, cause, expires_at=expires_at)
+        parts.pop(name, None)
+        parts[name] = Part(
+            status="open",
+            credits=amount,
+            managed=managed_of(price, name),
+            tracking=work.tracking,
+            rate_card=price.rate_card,
+            expires_at=expires_at,
+            entry_id=entry_id,
+        )
+    return replace(work, parts=parts, known_parts=_with(work.known_parts, price.parts))
+
+
+def _with(known: tuple[str, ...], parts: Mapping[str, int]) -> tuple[str, ...]:
+    return known + tuple(name for name in parts if name not in known)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How open parts end, and why.
+
+    `managed` (US cents) is what the supplier really cost; None: as held. A capture frees what is left of the hold,
+    and spends more than was held if it must.
+    """
+
+    ended: Literal["captured", "released"]
+    cause: Cause
+    managed: int | None = None
+
+
+def settle_part(draft: Draft, work: Work, name: str, settlement: Settlement) -> Work:
+    """End an open part, and let the work's status follow."""
+    if settlement.ended == "captured":
+        return _capture(draft, work, name, settlement.cause, settlement.managed if name == "order" else None)
+    return _release(draft, work, name, settlement.cause)
+
+
+def _capture(draft: Draft, work: Work, name: str, cause: Cause, managed: int | None) -> Work:
+    """Take an open part. An order is `shipped` with the later of placed and converted."""
+    part = work.parts[name]
+    spent = part.managed if managed is None else managed
+    entry_id = enter_capture(draft, work, name, cause, spent)
+    work = replace(
+        work,
+        parts={**work.parts, name: replace(part, status="captured", managed=spent if part.managed else 0)},
+        charged={**work.charged, charge_name(name, part.tracking): entry_id},
+        credits=work.credits + part.credits,
+    )
+    if name == "sourcing":
+        return replace(work, status="accepted")
+    if name == "tracking":
+        status = "shipped" if work.status == "ordered" else work.status
+        number = cause.tracking_number or work.tracking_number
+        return replace(work, status=status, converted=True, tracking_number=number)
+    status = "shipped" if work.converted else "ordered"
+    return replace(work, status=status, supplier_order_id=cause.supplier_order_id or work.supplier_order_id)
+
+
+def _release(draft: Draft, work: Work, name: str, cause: Cause) -> Work:
+    """Give an open part back. Without its part `order` an order has failed, and all else that is open goes back."""
+    names = work.open_parts() if name == "order" else (name,)
+    for each in names:
+        enter_release(draft, work, each, cause)
+    released = {each: replace(work.parts[each], status="released") for each in names}
+    work = replace(work, parts={**work.parts, **released})
+    if name == "tracking":
+        return work
+    return replace(work, status="rejected" if name == "sourcing" else "failed", reason=cause.reason)
+
+
+def refuse(draft: Draft, work: Work, part: str, refusal: Problem, cause: Cause) -> Work:
+    """Enter why queued work was refused. Work that was to begin with `part` has failed then.
+
+    An order whose later conversion is refused stays as it was.
+    """
+    enter_refusal(draft, work, part, refusal, cause)
+    if part != "tracking":
+        return replace(work, status="failed", reason=refusal.detail)
+    return draft.get(work.key(), Work) or work
+
+
+def put_work(draft: Draft, work: Work, *, moved: bool) -> Work:
+    """Write the work record; `moved` tells that this draft's page holds entries of it."""
+    before = draft.get(work.key(), Work)
+    rev = work.rev if work.key() in draft.changed else work.rev + 1
+    require(before is not None or rev == 1, f"a new work record with rev {rev}")
+    versions = work.versions
+    if moved and work.newest_version() != draft.version():
+        versions = (*versions, draft.version())
+    status_at = work.status_at
+    if before is None or (before.status, before.attempt) != (work.status, work.attempt):
+        status_at = draft.at_ms()
+    written = replace(work, rev=rev, versions=versions, updated_at=draft.at_ms(), status_at=status_at)
+    draft.put(work.key(), written)
+    return written

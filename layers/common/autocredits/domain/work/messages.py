@@ -1,0 +1,244 @@
+"""What each message on the queue does to the work it names (docs/contract.md, section 7), and the service's own.
+
+Identity is the business: order, part, attempt. A message delivered twice, late or out of order ends the same.
+Whatever is not written here changes nothing, but is remembered.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from autocredits.domain.access import check_exists
+from autocredits.domain.decide import Done, Draft, NotYet
+from autocredits.domain.errors import Problem
+from autocredits.domain.ids import hold_id
+from autocredits.domain.money import format_amount
+from autocredits.domain.records import RecordKey
+
+from .charging import Cause, parts_to_charge, price_parts
+from .lifecycle import (
+    HOLD_MS,
+    Settlement,
+    begin,
+    held_status,
+    hold,
+    is_same_work,
+    put_work,
+    refuse,
+    settle_part,
+)
+from .record import FAILED, MAX_MESSAGES_SEEN, Kind, Work, WorkRequest, message_digest
+
+SOURCE = "autocredits"
+"""The `source` of the service's own messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message about a piece of work. `source` and `message_id` are its CloudEvent's `source` and `id`."""
+
+    source: str
+    message_id: str
+    kind: Kind
+    work_id: str
+    attempt: int | None = None
+
+    @property
+    def expects_new(self) -> bool:
+        """Whether the work is usually unknown yet: only a request comes that early."""
+        return False
+
+    def records(self) -> tuple[RecordKey, ...]:
+        """The work alone: its record remembers the messages."""
+        return ((self.kind, self.work_id),)
+
+    def digest(self) -> str:
+        """What the work remembers of this message."""
+        return message_digest(self.source, self.message_id)
+
+    def find(self, draft: Draft) -> Work | None:
+        """The work that the message is about.
+
+        Raises Problem `account_not_found`, and `too_many_messages` when the work cannot remember another.
+        """
+        check_exists(draft.head)
+        work = draft.get((self.kind, self.work_id), Work)
+        if work is None or work.has_seen(self.digest()):
+            return work
+        if len(work.seen) >= MAX_MESSAGES_SEEN:
+            raise Problem("too_many_messages")
+        return work
+
+    def changes_nothing(self, draft: Draft, work: Work, did: str = "nothing") -> Done:
+        """Remember the message (once) and leave everything else."""
+        if not work.has_seen(self.digest()):
+            work = put_work(draft, work.remember(self.digest()), moved=False)
+        return Done(did=did, record=work)
+
+    def finish(self, draft: Draft, work: Work, first: int, did: str) -> Done:
+        """Write the work with its entries from `first` on, and remember the message."""
+        work = put_work(draft, work.remember(self.digest()), moved=True)
+        return Done(did=did, first=first, count=len(draft.entries) - first, record=work)
+
+
+def hold_for(draft: Draft, message: Message, work: Work, request: WorkRequest, parts: tuple[str, ...]) -> Done:
+    """Hold `parts` of the request for `work`, which is given as it stands once they are held.
+
+    A refusal (402, 403) is an outcome too, and is entered.
+    """
+    first = len(draft.entries)
+    cause = Cause(actor=message.source, tracking_number=work.tracking_number)
+    try:
+        price = price_parts(draft, request, parts)
+    except Problem as refusal:
+        if refusal.status not in (402, 403):
+            raise
+        return message.finish(draft, refuse(draft, work, parts[0], refusal, cause), first, "refused")
+    return message.finish(draft, hold(draft, work, price, cause, draft.at_ms() + HOLD_MS), first, "held")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkRequested(Message):
+    """`auto_order.requested` and `sourcing.requested`.
+
+    With `attempt` it works only while exactly that attempt is queued.
+    """
+
+    request: WorkRequest
+
+    @property
+    def expects_new(self) -> bool:
+        """Most requests are the first of their work; one that names its attempt continues a queued one."""
+        return self.attempt is None
+
+    def decide(self, draft: Draft) -> Done:
+        """Raises Problem `account_not_found`, `order_conflict`, `too_many_messages`: dead letters."""
+        work = self.find(draft)
+        if work is None:
+            return Done(did="duplicate") if self.attempt is not None else self.start(draft, None)
+        queued = work.status == "queued"
+        if work.has_seen(self.digest()) or (self.attempt is not None and not (queued and self.attempt == work.attempt)):
+            return self.changes_nothing(draft, work, "duplicate")
+        if work.store_id != self.request.store_id:
+            raise Problem("order_conflict", f"This {work.kind} belongs to another store of the account.")
+        if work.status in FAILED:
+            return self.start(draft, work)
+        if not is_same_work(work, self.request):
+            raise Problem("order_conflict", f"This {work.kind} was requested with different details.")
+        return self.start(draft, work) if queued else self.changes_nothing(draft, work, "duplicate")
+
+    def start(self, draft: Draft, work: Work | None) -> Done:
+        """Hold credits for new work, a new attempt, or a queued one; what was charged before is not charged again."""
+        begun = begin(draft, work, self.request, held_status(self.request))
+        parts = self.request.part_names()
+        missing = tuple(part for part in parts if begun.live_entry_id(part, self.request.tracking) is None)
+        if work is not None and not missing:
+            return self.changes_nothing(draft, work, "duplicate")
+        return hold_for(draft, self, begun, self.request, missing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionRequested(Message):
+    """`tracking_conversion.requested`: holds the tracking part of a known order, or of a manual one it opens.
+
+    `order_type` is None where the message left it out.
+    """
+
+    store_id: str
+    order_type: str | None
+    tracking: str
+    tracking_number: str
+
+    def decide(self, draft: Draft) -> Done:
+        """Raises NotYet, and Problem `account_not_found`, `order_conflict`, `too_many_messages`: dead letters."""
+        work = self.find(draft)
+        if work is None:
+            if self.order_type != "manual":
+                raise NotYet
+            return self.hold(draft, begin(draft, None, self.request("manual", None), "ordered"))
+        if work.has_seen(self.digest()):
+            return self.changes_nothing(draft, work, "duplicate")
+        if work.store_id != self.store_id or self.order_type not in (None, work.order_type):
+            raise Problem("order_conflict", "This order was requested with another store or order type.")
+        if work.status == "queued":
+            raise NotYet
+        if work.status == "failed":
+            return self.changes_nothing(draft, work)
+        try:
+            parts_to_charge(work, self.request(work.order_type, work.cost))
+        except Problem as problem:
+            if problem.code != "already_charged":
+                raise
+            return self.changes_nothing(draft, work, "duplicate")
+        return self.hold(draft, replace(work, tracking=self.tracking))
+
+    def request(self, order_type: str | None, cost: int | None) -> WorkRequest:
+        """The work that the order would be with this conversion."""
+        return WorkRequest(
+            kind="order",
+            work_id=self.work_id,
+            store_id=self.store_id,
+            order_type=order_type,
+            tracking=self.tracking,
+            cost=cost,
+        )
+
+    def hold(self, draft: Draft, work: Work) -> Done:
+        """Hold the tracking part alone, and note the number that is to be converted."""
+        work = replace(work, tracking_number=self.tracking_number)
+        return hold_for(draft, self, work, self.request(work.order_type, work.cost), ("tracking",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(Message):
+    """A result for one part of the work: placed, failed, completed, accepted, rejected.
+
+    `tracking` is the method that a conversion's result names, if it names one.
+    """
+
+    part: str
+    settlement: Settlement
+    tracking: str | None = None
+
+    def decide(self, draft: Draft) -> Done:
+        """Raises NotYet while the part it speaks of was never held; Problem for dead letters.
+
+        Of two contradicting results the first wins: a part that is not open any more changes nothing.
+        """
+        work = self.find(draft)
+        if work is None:
+            raise NotYet
+        if work.has_seen(self.digest()):
+            return self.changes_nothing(draft, work, "duplicate")
+        if self.attempt is not None and self.attempt < work.attempt:
+            return self.changes_nothing(draft, work)
+        if work.status == "queued" or (self.attempt or 0) > work.attempt or self.part not in work.known_parts:
+            raise NotYet
+        if self.part not in work.open_parts() or self.names_another_method(work):
+            return self.changes_nothing(draft, work)
+        first = len(draft.entries)
+        work = settle_part(draft, work, self.part, self.settlement)
+        return self.finish(draft, work, first, self.settlement.ended)
+
+    def names_another_method(self, work: Work) -> bool:
+        """Whether the result is for another tracking method than the open one."""
+        return self.tracking is not None and work.parts[self.part].tracking != self.tracking
+
+
+def request_message(account_id: str, work: Work) -> dict[str, Any]:
+    """The CloudEvent that asks for a queued order's credits. Sent again, it is the same message."""
+    cost = {} if work.cost is None else {"cost": format_amount(work.cost)}
+    return {
+        "specversion": "1.0",
+        "id": f"{account_id}/{hold_id('order', work.work_id, work.attempt)}",
+        "source": SOURCE,
+        "type": "auto_order.requested",
+        "data": {
+            "account_id": account_id,
+            "order_id": work.work_id,
+            "store_id": work.store_id,
+            "order_type": work.order_type,
+            "tracking": work.tracking,
+            **cost,
+            "attempt": work.attempt,
+        },
+    }

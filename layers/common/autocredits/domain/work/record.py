@@ -1,0 +1,187 @@
+"""The work record: one per order or product, whichever door it came through, with its attempt, hold and charges."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from autocredits.domain.forms import field_names, from_map, to_map
+from autocredits.domain.records import Listing, RecordList
+
+Kind = Literal["order", "product"]
+
+FAILED = ("failed", "rejected")
+"""The statuses after which a new request is a new attempt."""
+
+MAX_MESSAGES_SEEN = 200
+
+ORDERS = RecordList("orders", "by_creation", 8)
+"""An account's orders, by their creation."""
+
+ORDERS_BY_STATUS = {status: RecordList(status, "by_status", 8) for status in ("queued", "failed")}
+"""An account's queued and its failed orders, each by the time when they became so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkRequest:
+    """WORK as a caller asks for it (docs/contract.md, section 5). `cost` is US cents, for `fba` orders alone.
+
+    For a product (sourcing) there is neither order type nor tracking.
+    """
+
+    kind: Kind
+    work_id: str
+    store_id: str
+    order_type: str | None = None
+    tracking: str | None = None
+    cost: int | None = None
+
+    def key(self) -> tuple[str, str]:
+        """What names the work's record within its account."""
+        return self.kind, self.work_id
+
+    def part_names(self) -> tuple[str, ...]:
+        """The parts that this work consists of."""
+        if self.kind == "product":
+            return ("sourcing",)
+        order = () if self.order_type == "manual" else ("order",)
+        tracking = () if self.tracking == "none" else ("tracking",)
+        return order + tracking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a hold sets aside for one part of the work, in hundredths, and what became of it.
+
+    `tracking` is the method that was asked for when the part was opened, `entry_id` the entry that opened it.
+    """
+
+    status: Literal["open", "captured", "released", "expired"]
+    credits: int
+    managed: int = 0
+    tracking: str | None = None
+    rate_card: str
+    expires_at: int
+    entry_id: str
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_map(self) -> dict[str, Any]:
+        """The stored form."""
+        return to_map(self, _PART_FIELDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The record of an order or a sourcing request.
+
+    `parts` is the hold of the present attempt. `charged` maps what was paid for (`order`, `tracking:<method>`,
+    `sourcing`) to the entry that charged it; `known_parts` are the parts ever held or charged, in any attempt.
+    `seen` are the digests of the messages that it remembers, `versions` the pages that touched it.
+    `converted` tells that a tracking part was captured, so that the order is shipped once it is placed.
+    `status_at` is when it got its status in this attempt. `resent_by` is the request that queued it again, by which
+    a retry of that request recognises its own work.
+    `credits` is what the work has cost so far, in hundredths. `rev` counts the writes of this record.
+    """
+
+    kind: Kind
+    work_id: str
+    store_id: str
+    order_type: str | None = None
+    tracking: str | None = None
+    cost: int | None = None
+    status: str
+    attempt: int = 1
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    charged: Mapping[str, str] = field(default_factory=dict)
+    known_parts: tuple[str, ...] = ()
+    converted: bool = False
+    credits: int = 0
+    reason: str | None = None
+    resent_by: str | None = None
+    tracking_number: str | None = None
+    supplier_order_id: str | None = None
+    seen: tuple[str, ...] = ()
+    versions: tuple[int, ...] = ()
+    created_at: int
+    updated_at: int
+    status_at: int
+    rev: int = 0
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    def key(self) -> tuple[str, str]:
+        """What names this record within its account."""
+        return self.kind, self.work_id
+
+    def newest_version(self) -> int:
+        """The newest page that touched this record; 0 if none has."""
+        return self.versions[-1] if self.versions else 0
+
+    def open_parts(self) -> tuple[str, ...]:
+        """The parts of the present hold that are still open, in the order they were opened."""
+        return tuple(name for name, part in self.parts.items() if part.status == "open")
+
+    def live_entry_id(self, part: str, tracking: str | None) -> str | None:
+        """The entry that charged the part (and method), or that holds it open; None where nothing does."""
+        charged = self.charged.get(charge_name(part, tracking))
+        if charged is not None:
+            return charged
+        held = self.parts.get(part)
+        if held is None or held.status != "open" or (part == "tracking" and held.tracking != tracking):
+            return None
+        return held.entry_id
+
+    def has_seen(self, message: str) -> bool:
+        """Whether the message with this digest has been met before."""
+        return message in self.seen
+
+    def remember(self, message: str) -> "Work":
+        """This record, remembering the message with this digest."""
+        return replace(self, seen=(*self.seen, message))
+
+    def request(self) -> WorkRequest:
+        """The request that this record stands for."""
+        return WorkRequest(
+            kind=self.kind,
+            work_id=self.work_id,
+            store_id=self.store_id,
+            order_type=self.order_type,
+            tracking=self.tracking,
+            cost=self.cost,
+        )
+
+    def listings(self) -> tuple[Listing, ...]:
+        """Orders are listed by their creation, and by status while they are queued or failed."""
+        if self.kind != "order":
+            return ()
+        created = Listing(ORDERS, self.created_at, self.work_id)
+        by_status = ORDERS_BY_STATUS.get(self.status)
+        return (created, Listing(by_status, self.status_at, self.work_id)) if by_status else (created,)
+
+    def to_map(self) -> dict[str, Any]:
+        """The stored form. A map has no order, so the order of the parts stands beside them."""
+        parts = {name: part.to_map() for name, part in self.parts.items()}
+        return {**to_map(self, _FIELDS), **({"parts": parts, "part_order": list(parts)} if parts else {})}
+
+
+_FIELDS = field_names(Work)
+_PART_FIELDS = field_names(Part)
+
+
+def work_from_map(stored: Mapping[str, Any]) -> Work:
+    """The work record of a stored form."""
+    values = from_map((*_FIELDS, "part_order"), stored)
+    parts, order = values.pop("parts", {}), values.pop("part_order", ())
+    values["parts"] = {name: Part(**{"credits": 0, **from_map(_PART_FIELDS, parts[name])}) for name in order}
+    for name in ("known_parts", "seen", "versions"):
+        values[name] = tuple(values.get(name, ()))
+    return Work(**values)
+
+
+def charge_name(part: str, tracking: str | None) -> str:
+    """How a charge is named in `Work.charged`: a tracking part once per method, the others once."""
+    return f"tracking:{tracking}" if part == "tracking" else part
+
+
+def message_digest(source: str, message_id: str) -> str:
+    """What the work remembers of a message (`source` and `id` of its CloudEvent): 128 bits in 32 digits."""
+    return hashlib.sha256(f"{len(source)}:{source}{message_id}".encode()).hexdigest()[:32]

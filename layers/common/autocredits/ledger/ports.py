@@ -1,0 +1,138 @@
+"""What the ledger asks of the outside: a store, a queue, a clock. `adapters` has the real ones."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from autocredits.domain.decide import RecordWrite
+from autocredits.domain.journal import Page
+from autocredits.domain.records import RecordKey, RecordList, Records
+
+
+class ConflictError(Exception):
+    """Somebody else was faster, or is just writing; nothing was written. `records` are those that stood in the way."""
+
+    def __init__(self, records: Records | None = None) -> None:
+        self.records: Records = records or {}
+        super().__init__("the account or a record has changed")
+
+
+class UnavailableError(Exception):
+    """A service did not answer, or throttles: what was asked may or may not have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a transactional read saw: whether the page exists, and the records that do."""
+
+    page_exists: bool
+    records: Records
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Listed:
+    """An item of a list; positions sort as their times do."""
+
+    position: str
+    account_id: str
+    item_id: str
+
+    def at_ms(self) -> int:
+        """The time that it is sorted by."""
+        return int(self.position.partition("#")[0])
+
+
+def list_position(at_ms: int, name: str) -> str:
+    """Where a list shows an item of a time."""
+    return f"{at_ms:014d}#{name}"
+
+
+def shard_of(which: RecordList, item_id: str) -> int:
+    """The shard of a list that an item stands in: a hash, so that all get the same load."""
+    return hashlib.sha256(item_id.encode()).digest()[0] % which.shards
+
+
+class Store(Protocol):
+    """Where journals and records are kept. Every read is strongly consistent, but for lists.
+
+    Any call may raise UnavailableError; a stored page that does not match its hash raises BrokenInvariantError.
+    """
+
+    def head(self, account_id: str) -> Page | None:
+        """The newest page; None if the account does not exist."""
+        ...
+
+    def page(self, account_id: str, version: int) -> Page | None:
+        """The page with this number, if it exists."""
+        ...
+
+    def pages_before(self, account_id: str, version: int, limit: int) -> Sequence[Page]:
+        """At most `limit` pages with numbers below `version`, newest first."""
+        ...
+
+    def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
+        """Those of the records that exist."""
+        ...
+
+    def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
+        """Page `version` and the records at one moment. Raises ConflictError while one of them is being written."""
+        ...
+
+    def list(
+        self,
+        which: RecordList,
+        account_id: str,
+        *,
+        start: str = "",
+        newest_first: bool = False,
+        limit: int,
+        shard: int | None = None,
+    ) -> Sequence[Listed]:
+        """At most `limit` items beyond `start` (a `Listed.position`; empty: from the end), of one shard or of all.
+
+        A list is a hint: it may lag a second behind, and only the record tells. A shared list takes NO_ACCOUNT.
+        """
+        ...
+
+    def commit(
+        self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
+    ) -> None:
+        """Write the page, if there is one and its number is free, and all records under their conditions, or nothing.
+
+        `vacant` is the number of a page that must be absent though none is written. Raises ConflictError with the
+        records that were in the way.
+        """
+        ...
+
+
+class Queue(Protocol):
+    """The orders queue and its dead letters. Each call may raise UnavailableError."""
+
+    def send(self, account_id: str, body: str) -> None:
+        """Send a message about the account."""
+        ...
+
+    def dead_letter(self, body: str, reason: str) -> None:
+        """Send the body, unchanged, to the dead letters, with the reason."""
+        ...
+
+    def defer(self, receipt: str, seconds: int) -> None:
+        """Show the received message again after `seconds`."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, and the waiting between two tries."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds of a clock that never goes back."""
+        ...
+
+    def sleep_up_to(self, seconds: float) -> None:
+        """Wait for a random time of at most `seconds` (full jitter)."""
+        ...

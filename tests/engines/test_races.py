@@ -1,0 +1,307 @@
+"""Real rivals on a real engine: many threads, each a caller of its own, on one account."""
+
+import itertools
+import json
+import multiprocessing
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from autocredits.adapters.clock import SystemClock
+from autocredits.adapters.dynamo import DynamoStore
+from autocredits.domain.accounts import OpenAccount
+from autocredits.domain.decide import Command, IdempotencyKey, NotYet
+from autocredits.domain.errors import Problem
+from autocredits.domain.journal import NO_PAGE_HASH, Page
+from autocredits.domain.work.calls import Debit
+from autocredits.domain.work.record import Work
+from autocredits.edge.views import debit_view
+from autocredits.ledger.commit import Ledger
+from autocredits.ledger.ports import Store
+from dev.engines import dynamodb as engines
+from tests.engines.tables import TABLE_NAME, client_of, make_store
+from tests.kit.builders import (
+    CATALOG,
+    PLATFORM,
+    adjust,
+    capture,
+    completed,
+    debit,
+    failed,
+    hold,
+    order,
+    placed,
+    queue_order,
+    release,
+    requested,
+)
+
+pytestmark = pytest.mark.slow
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[DynamoStore]:
+    """A table on dynoxide."""
+    with engines.start("dynoxide") as engine:
+        yield make_store(engine)
+
+
+@pytest.fixture
+def account_id() -> str:
+    """An account that no other test uses."""
+    return f"race-{next(_numbers)}"
+
+
+def ledger_on(store: Store) -> Ledger:
+    """A ledger with the machine's own clock."""
+    return Ledger(store, SystemClock(), CATALOG)
+
+
+def open_with(store: Store, account_id: str, credits_: int) -> None:
+    """Open the account with so much `auto_order`."""
+    ledger_on(store).execute(account_id, OpenAccount(PLATFORM, "active"))
+    if credits_ != 500:
+        ledger_on(store).execute(account_id, adjust("auto_order", credits_ - 500))
+
+
+def tell(ledger: Ledger, account_id: str, command: Command) -> tuple[str, str]:
+    """What a caller is told in one word, and the body of its answer. As callers do, it asks again after a 503."""
+    while True:
+        try:
+            accepted = ledger.execute(account_id, command)
+        except Problem as problem:
+            if problem.code != "try_again":
+                return problem.code, ""
+        except NotYet:
+            return "not_yet", ""
+        else:
+            answered = isinstance(command, Debit)
+            return accepted.done.did, json.dumps(debit_view(accepted)) if answered else ""
+
+
+def race(store: Store, account_id: str, commands: Sequence[Command]) -> list[tuple[str, str]]:
+    """All commands at once, each in a thread of its own that waits for the others."""
+    start = threading.Barrier(len(commands))
+
+    def run(command: Command) -> tuple[str, str]:
+        start.wait()
+        return tell(ledger_on(store), account_id, command)
+
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(run, commands))
+
+
+def words(answers: Sequence[tuple[str, str]]) -> Counter[str]:
+    """How often each word was told."""
+    return Counter(word for word, _ in answers)
+
+
+def check_books(store: Store, account_id: str) -> Page:
+    """The newest page, once the journal is found without a gap, linked, and adding up."""
+    newest = store.head(account_id)
+    assert newest is not None
+    pages = store.pages_before(account_id, newest.version + 1, newest.version)[::-1]
+    assert [page.version for page in pages] == list(range(1, newest.version + 1))
+    assert [page.prev for page in pages] == [NO_PAGE_HASH, *(page.hash for page in pages[:-1])]
+    assert [page.at for page in pages] == sorted(page.at for page in pages)
+    entries = [entry for page in pages for entry in page.entries]
+    for unit in ("auto_order", "managed"):
+        balance = newest.state.balance(unit)
+        assert balance.posted == sum(entry.posted for entry in entries if entry.unit == unit)
+        assert balance.held == sum(entry.held for entry in entries if entry.unit == unit)
+    return newest
+
+
+def balance_of(page: Page) -> tuple[int, int]:
+    """Posted and held of `auto_order`."""
+    balance = page.state.balance("auto_order")
+    return balance.posted, balance.held
+
+
+def work_of(store: Store, account_id: str, order_id: str = "o1") -> Work:
+    """The order's record."""
+    record = store.read(account_id, [("order", order_id)])["order", order_id]
+    assert isinstance(record, Work)
+    return record
+
+
+def test_the_same_key_forty_times_at_once_charges_once(store: Store, account_id: str) -> None:
+    """One is the first answer, 39 are its replay, and all have the same body."""
+    open_with(store, account_id, 500)
+    key = IdempotencyKey("k1", "as sent")
+    answers = race(store, account_id, [debit(order(tracking="bce"), key) for _ in range(40)])
+    assert words(answers) == {"debited": 1, "replayed": 39}
+    assert len({body for _, body in answers}) == 1
+    page = check_books(store, account_id)
+    assert (balance_of(page), page.version) == ((367, 0), 2)
+
+
+def test_sixty_racing_debits_spend_45_credits_exactly(store: Store, account_id: str) -> None:
+    """45 are accepted, 15 told that credits lack, 0.00 is left, and the journal has no gap."""
+    open_with(store, account_id, 4500)
+    answers = race(store, account_id, [debit(order(f"o{number}")) for number in range(60)])
+    assert words(answers) == {"debited": 45, "insufficient_credits": 15}
+    page = check_books(store, account_id)
+    assert (balance_of(page), page.version) == ((0, 0), 2 + 45)
+
+
+def _debits(endpoint_url: str, account_id: str, first: int, start: Any, told: Any) -> None:
+    """A process of its own: twenty debits, one after the other."""
+    ledger = ledger_on(DynamoStore(client_of(endpoint_url), TABLE_NAME))
+    names = [f"o{first + number}" for number in range(20)]
+    commands = [debit(order(name), IdempotencyKey(f"key of {name}", name)) for name in names]
+    start.wait()
+    told.put([tell(ledger, account_id, command)[0] for command in commands])
+
+
+def test_racing_processes_spend_45_credits_exactly(account_id: str) -> None:
+    """As with threads: three processes with twenty debits each."""
+    context = multiprocessing.get_context("spawn")
+    with engines.start("dynoxide") as engine:
+        store = make_store(engine)
+        open_with(store, account_id, 4500)
+        start, told = context.Barrier(3), context.Queue()
+        processes = [
+            context.Process(target=_debits, args=(engine.endpoint_url, account_id, 20 * number, start, told))
+            for number in range(3)
+        ]
+        for process in processes:
+            process.start()
+        answers = Counter(word for _ in processes for word in told.get(timeout=60))
+        for process in processes:
+            process.join(30)
+        assert answers == {"debited": 45, "insufficient_credits": 15}
+        assert balance_of(check_books(store, account_id)) == (0, 0)
+
+
+def test_one_order_under_many_keys_is_held_once(store: Store, account_id: str) -> None:
+    """One holds, all others are told that the work is charged already."""
+    open_with(store, account_id, 10_000)
+    answers = race(store, account_id, [hold(order()) for _ in range(20)])
+    assert words(answers) == {"held": 1, "already_charged": 19}
+    assert balance_of(check_books(store, account_id)) == (10_000, 100)
+
+
+def test_one_order_through_every_door_is_charged_once(store: Store, account_id: str) -> None:
+    """Debits, holds, the queue and messages for the same order: one of them begins it, and it costs 1.00."""
+    open_with(store, account_id, 10_000)
+    doors: list[Callable[[], Command]] = [lambda: debit(order()), lambda: hold(order()), requested]
+    answers = race(store, account_id, [door() for door in doors for _ in range(8)])
+    assert sum(words(answers)[word] for word in ("debited", "held")) == 1
+    assert set(words(answers)) <= {"debited", "held", "already_charged", "duplicate"}
+    posted, held = balance_of(check_books(store, account_id))
+    assert (posted - held, posted in (9900, 10_000)) == (9900, True)
+
+
+@pytest.mark.parametrize("parts", [None, ["order"], ["tracking"]])
+def test_a_hold_that_is_captured_many_times_is_captured_once(
+    store: Store, account_id: str, parts: list[str] | None
+) -> None:
+    """One takes it, the others find it taken."""
+    open_with(store, account_id, 1000)
+    ledger_on(store).execute(account_id, hold(order(tracking="qtrack")))
+    answers = race(store, account_id, [capture(parts=parts) for _ in range(20)])
+    assert words(answers) == {"captured": 1, "captured_already": 19}
+    taken = {None: 250, "order": 100, "tracking": 150}[parts[0] if parts else None]
+    assert balance_of(check_books(store, account_id)) == (1000 - taken, 250 - taken)
+
+
+def test_capture_and_release_of_one_hold_end_one_way(store: Store, account_id: str) -> None:
+    """Whoever is first wins; all of the other kind are told so; nothing stays held."""
+    open_with(store, account_id, 1000)
+    ledger_on(store).execute(account_id, hold(order(tracking="bce")))
+    answers = words(race(store, account_id, [make() for make in (capture, release) for _ in range(12)]))
+    captured = answers["captured"] == 1
+    if captured:
+        assert answers == {"captured": 1, "captured_already": 11, "invalid_transition": 12}
+    else:
+        assert answers == {"released": 1, "released_already": 11, "invalid_transition": 12}
+    assert balance_of(check_books(store, account_id)) == (1000 - 133 * captured, 0)
+    assert work_of(store, account_id).status == ("shipped" if captured else "failed")
+
+
+def test_parts_of_one_hold_are_settled_by_rivals(store: Store, account_id: str) -> None:
+    """Order and tracking captured at the same time, each many times: each once, and the order is shipped."""
+    open_with(store, account_id, 1000)
+    ledger_on(store).execute(account_id, hold(order(tracking="qtrack")))
+    commands = [capture(parts=[part]) for part in ("order", "tracking") for _ in range(10)]
+    assert words(race(store, account_id, commands)) == {"captured": 2, "captured_already": 18}
+    assert balance_of(check_books(store, account_id)) == (750, 0)
+    assert work_of(store, account_id).status == "shipped"
+
+
+def test_results_of_both_kinds_for_one_order_end_one_way(store: Store, account_id: str) -> None:
+    """Placed, failed and completed many times at once: the books are right and nothing stays held."""
+    open_with(store, account_id, 1000)
+    ledger_on(store).execute(account_id, requested(tracking="qtrack"))
+    commands = [make() for make in (placed, failed, completed) for _ in range(8)]
+    answers = words(race(store, account_id, commands))
+    work = work_of(store, account_id)
+    page = check_books(store, account_id)
+    assert answers["captured"] + answers["released"] in (1, 2)
+    assert set(answers) <= {"captured", "released", "nothing"}
+    assert balance_of(page) == (1000 - work.credits, 0)
+    assert work.status in ("shipped", "failed")
+    assert len(work.seen) == 25
+
+
+def test_one_message_delivered_many_times_at_once_holds_once(store: Store, account_id: str) -> None:
+    """One holds, the others are duplicates, and the work remembers one message."""
+    open_with(store, account_id, 1000)
+    answers = race(store, account_id, [requested(message_id="m1") for _ in range(20)])
+    assert words(answers) == {"held": 1, "duplicate": 19}
+    assert balance_of(check_books(store, account_id)) == (1000, 100)
+    assert len(work_of(store, account_id).seen) == 1
+
+
+def test_an_account_opened_many_times_at_once_has_its_free_credits_once(store: Store, account_id: str) -> None:
+    """One opens it; for the others it is open."""
+    answers = race(store, account_id, [OpenAccount(PLATFORM, "active") for _ in range(20)])
+    assert words(answers) == {"opened": 1, "open_already": 19}
+    page = check_books(store, account_id)
+    assert (balance_of(page), page.version) == ((500, 0), 1)
+
+
+def test_an_order_is_queued_once_by_many(store: Store, account_id: str) -> None:
+    """Whatever the key, there is one record of attempt 1, and nothing moves."""
+    open_with(store, account_id, 1000)
+    keys = [IdempotencyKey(f"k{number % 4}", "as sent") for number in range(20)]
+    answers = words(race(store, account_id, [queue_order(order(), key) for key in keys]))
+    assert answers == {"queued": 4, "replayed": 16}
+    work = work_of(store, account_id)
+    assert (work.status, work.attempt) == ("queued", 1)
+    assert check_books(store, account_id).version == 2
+
+
+def test_groups_that_race_charge_each_order_once(store: Store, account_id: str) -> None:
+    """Two workers with the same thirty orders in groups of ten, and callers beside them: each order once."""
+    open_with(store, account_id, 2000)
+    orders = [f"o{number}" for number in range(30)]
+    groups = [orders[start : start + 10] for start in range(0, 30, 10)] * 2
+    start = threading.Barrier(len(groups) + 10)
+
+    def work(group: list[str]) -> Counter[str]:
+        start.wait()
+        commands = [requested(name, message_id=f"for {name}") for name in group]
+        answers = ledger_on(store).execute_all(account_id, commands)
+        return Counter(getattr(getattr(answer, "done", None), "did", "other") for answer in answers)
+
+    def call(number: int) -> Counter[str]:
+        start.wait()
+        return Counter([tell(ledger_on(store), account_id, debit(order(f"x{number}")))[0]])
+
+    with ThreadPoolExecutor(len(groups) + 10) as pool:
+        futures = [pool.submit(work, group) for group in groups] + [pool.submit(call, number) for number in range(10)]
+        results = [future.result() for future in futures]
+    total: Counter[str] = sum(results, Counter())
+    assert total["held"] + total["debited"] == 20
+    assert total["held"] + total["refused"] == 30
+    assert total["duplicate"] == 30
+    posted, held = balance_of(check_books(store, account_id))
+    assert posted - held == 0

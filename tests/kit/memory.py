@@ -1,0 +1,179 @@
+"""The ports in memory. They keep what the real adapters keep: stored forms, not objects."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autocredits.domain.decide import RecordWrite
+from autocredits.domain.journal import Page, page_from_map
+from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
+from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList, Records
+from autocredits.ledger.ports import ConflictError, Listed, Snapshot, list_position, shard_of
+
+MAX_ACTIONS = 100
+MAX_ITEM_BYTES = 400 * 1024
+MAX_COMMIT_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A Store in memory; every call is atomic."""
+
+    pages: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
+    records: dict[tuple[str, RecordKey], str] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def head(self, account_id: str) -> Page | None:
+        """The newest page."""
+        with self.lock:
+            versions = self.pages.get(account_id)
+            return self.page(account_id, max(versions)) if versions else None
+
+    def page(self, account_id: str, version: int) -> Page | None:
+        """The page with this number."""
+        with self.lock:
+            stored = self.pages.get(account_id, {}).get(version)
+        return page_from_map(account_id, json.loads(stored[0]), stored[1]) if stored else None
+
+    def pages_before(self, account_id: str, version: int, limit: int) -> Sequence[Page]:
+        """At most `limit` pages below `version`, newest first."""
+        with self.lock:
+            versions = sorted((number for number in self.pages.get(account_id, {}) if number < version), reverse=True)
+            pages = [self.page(account_id, number) for number in versions[:limit]]
+        return [page for page in pages if page is not None]
+
+    def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
+        """Those of the records that exist. Raises ValueError for one that is asked for twice."""
+        _check_keys(keys)
+        with self.lock:
+            found = {key: self.records.get(_place(account_id, key)) for key in keys}
+        return {key: record_from_map(key, json.loads(text)) for key, text in found.items() if text is not None}
+
+    def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
+        """Page and records at one moment. Raises ValueError for more than one transaction reads."""
+        _check_keys(keys, MAX_ACTIONS - 1)
+        with self.lock:
+            return Snapshot(version in self.pages.get(account_id, {}), self.read(account_id, keys))
+
+    def list(
+        self,
+        which: RecordList,
+        account_id: str,
+        *,
+        start: str = "",
+        newest_first: bool = False,
+        limit: int,
+        shard: int | None = None,
+    ) -> Sequence[Listed]:
+        """Items beyond `start`, as their records say."""
+        with self.lock:
+            stored = list(self.records.items())
+        listed = sorted({item for place, text in stored for item in _listed(which, place, text, shard)})
+        beyond = [
+            item
+            for item in (reversed(listed) if newest_first else listed)
+            if item.account_id == account_id or which.shared
+            if not start or (item.position < start if newest_first else item.position > start)
+        ]
+        return beyond[:limit]
+
+    def commit(
+        self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
+    ) -> None:
+        """All or nothing, under every condition. Raises ValueError for what DynamoDB would not take at all."""
+        _check_size(page, vacant, writes)
+        with self.lock:
+            stored = self.read(account_id, [write.key for write in writes])
+            failed = [write.key for write in writes if not _holds(write, stored.get(write.key))]
+            number = page.version if page else vacant
+            taken = number in self.pages.get(account_id, {})
+            if failed or taken:
+                raise ConflictError({key: stored[key] for key in failed if key in stored})
+            if page is not None:
+                text = json.dumps(page.to_map())
+                self.pages.setdefault(account_id, {})[page.version] = (text, page.hash)
+            for write in writes:
+                self.records[_place(account_id, write.key)] = json.dumps(write.record.to_map())
+
+
+def _place(account_id: str, key: RecordKey) -> tuple[str, RecordKey]:
+    """Where a record lies: payments and coupons belong to no account."""
+    return (NO_ACCOUNT if key[0] in GLOBAL_KINDS else account_id), key
+
+
+def _listed(which: RecordList, place: tuple[str, RecordKey], text: str, shard: int | None) -> Iterator[Listed]:
+    """Where a record stands in a list, or in one shard of it."""
+    account_id, key = place
+    for listing in record_from_map(key, json.loads(text)).listings():
+        if listing.list == which and shard in (None, shard_of(which, listing.item_id)):
+            name = f"{account_id}#{listing.item_id}" if which.shared else listing.item_id
+            yield Listed(list_position(listing.at_ms, name), account_id, listing.item_id)
+
+
+def _check_keys(keys: Sequence[RecordKey], most: int | None = None) -> None:
+    """DynamoDB reads no item twice in one call."""
+    if len(set(keys)) < len(keys) or (most is not None and len(keys) > most):
+        raise ValueError("too many keys, or one twice")
+
+
+def _check_size(page: Page | None, vacant: int | None, writes: Sequence[RecordWrite]) -> None:
+    """DynamoDB takes 1 to 100 actions and 4 MB a transaction, no item twice, and about 400 KB an item."""
+    actions = len(writes) + (page is not None or vacant is not None)
+    if not 0 < actions <= MAX_ACTIONS or len({write.key for write in writes}) < len(writes):
+        raise ValueError("a transaction of no actions or too many, or with an item twice")
+    items = [write.record.to_map() for write in writes] + ([page.to_map()] if page else [])
+    sizes = [len(json.dumps(item, ensure_ascii=False).encode("utf-8", "surrogatepass")) for item in items]
+    if max(sizes, default=0) > MAX_ITEM_BYTES or sum(sizes) > MAX_COMMIT_BYTES:
+        raise ValueError("an item or a transaction that is too large")
+
+
+def _holds(write: RecordWrite, stored: Record | None) -> bool:
+    """Whether the write's condition holds: the record is absent, or has the expected rev."""
+    if write.expected_rev is None:
+        return stored is None
+    # A rev of 0 is not stored, as DynamoDB's condition sees.
+    return stored is not None and stored.to_map().get("rev") == write.expected_rev
+
+
+@dataclass(slots=True)
+class MemoryQueue:
+    """A Queue in memory: what was sent to it, and how long each message was deferred."""
+
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    dead: list[dict[str, Any]] = field(default_factory=list)
+    delays: dict[str, int] = field(default_factory=dict)
+
+    def send(self, account_id: str, body: str) -> None:
+        """Keep a message."""
+        self.sent.append((account_id, body))
+
+    def dead_letter(self, body: str, reason: str) -> None:
+        """Keep a dead letter."""
+        self.dead.append({"body": body, "reason": reason})
+
+    def defer(self, receipt: str, seconds: int) -> None:
+        """Keep how long the message was deferred."""
+        self.delays[receipt] = seconds
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A Clock that stands still until it is told to go on; waiting moves it."""
+
+    at_ms: int = 1_764_000_000_000
+    waited_s: float = 0.0
+
+    def now_ms(self) -> int:
+        """The time it stands at."""
+        return self.at_ms
+
+    def monotonic_s(self) -> float:
+        """Seconds since it was made."""
+        return self.waited_s
+
+    def sleep_up_to(self, seconds: float) -> None:
+        """Go on by the whole of it."""
+        self.waited_s += seconds
+        self.at_ms += int(seconds * 1000)

@@ -1,0 +1,381 @@
+"""Handlers as they are deployed, with the clients that production makes, on a wire that breaks where a test says.
+
+Each run has a table of its own, so that what lies in it in the end can be compared to the last attribute.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Literal
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore import handlers as botocore_handlers
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
+from botocore.exceptions import ConnectTimeoutError
+from botocore.httpsession import URLLib3Session
+
+from autocredits.adapters import production
+from autocredits.adapters.clock import SystemClock
+from autocredits.adapters.dynamo import DynamoStore
+from autocredits.domain.journal import Page
+from autocredits.domain.purchases.record import Purchase
+from autocredits.domain.records import Record
+from autocredits.domain.work.record import Work
+from autocredits.edge.telemetry import logger
+from dev.stack.transform import read_template
+from functions.account import app as account_app
+from functions.consume import app as consume_app
+from functions.consume import worker as consume_worker
+from functions.purchase import app as purchase_app
+from functions.purchase.payments.sandbox import sign
+from tests.engines.tables import client_of
+from tests.kit.books import UNITS, check_page
+from tests.kit.service import Context
+from tests.simulation.deliveries import ACCOUNT, KINDS, PATH, Request, http, order, webhook
+from tests.simulation.world import BEGIN_MS, SECRET, SETTINGS
+
+Extent = Literal["once", "twice", "outage"]
+"""A call's first send, every send of the call, or these and all that comes after until the caller is answered."""
+
+EXTENTS: Sequence[Extent] = ("once", "twice", "outage")
+MAX_TRIES = 4
+ASKED_S = 0.02
+"""How far the clock goes on each time it is asked: who never waits must not try for ever either."""
+
+Item = dict[str, Any]
+
+
+Fault = Callable[[Any, Any], AWSResponse | None]
+"""Of wire and request: raises what the network raises, gives an answer in the engine's place, or None for no fault."""
+
+
+@dataclass
+class Wire:
+    """What lies between the clients and AWS. `breaks` names calls by their number: fault and extent."""
+
+    breaks: Mapping[int, tuple[Fault, Extent]] = field(default_factory=dict)
+    calls: int = 0
+    met: int = 0
+    down: bool = False
+    queued: list[str] = field(default_factory=list)
+    buried: list[str] = field(default_factory=list)
+    session: URLLib3Session = field(default_factory=URLLib3Session)
+
+    def before_send(self, request: AWSPreparedRequest) -> AWSResponse | None:
+        """What botocore asks before it sends. The SDK numbers its tries in a header."""
+        first = "attempt=1" in str(request.headers["amz-sdk-request"])
+        self.calls += first
+        fault, extent = self.breaks.get(self.calls - 1, (None, "once"))
+        if fault and (first or extent != "once"):
+            self.down = self.down or extent == "outage"
+            self.met += 1
+            if told := fault(self, request):
+                return told
+            self.met -= 1  # it is none for this call
+        elif self.down:
+            raise ConnectTimeoutError(endpoint_url=request.url)
+        return self.queue(request) if "sqs" in request.url else None
+
+    def send(self, request: Any) -> None:
+        """Do what is asked, whatever the caller will hear."""
+        if "sqs" in request.url:
+            self.queue(request)
+        else:
+            self.session.send(request)
+
+    def queue(self, request: Any) -> AWSResponse:
+        """A queue that takes all."""
+        asked = json.loads(request.body)
+        if "MessageBody" in asked:
+            to = self.buried if asked["QueueUrl"].endswith("dead") else self.queued
+            to.append(asked["MessageBody"])
+        return answer(request, {"MessageId": uuid4().hex})
+
+
+class _Raw:
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        """As urllib3 hands over a body."""
+        yield self.content
+
+
+def answer(request: Any, body: Item, status: int = 200) -> AWSResponse:
+    """What AWS says."""
+    raw: Any = _Raw(json.dumps(body).encode())
+    headers: Any = HeadersDict({"Content-Type": "application/x-amz-json-1.0"})
+    return AWSResponse(str(request.url), status, headers, raw)
+
+
+@dataclass
+class Place:
+    """The engine, and the wire of the run."""
+
+    endpoint_url: str
+    plain: Any
+    wire: Wire | None = None
+    bases: dict[str, list[Item]] = field(default_factory=dict)
+
+    def before_send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        """Of every client that is made meanwhile. Without a wire nothing is counted and nothing fails."""
+        if "secrets-manager" in event_name:
+            return answer(request, {"Name": "sandbox", "SecretString": json.dumps({"signing": [SECRET]})})
+        if self.wire is not None:
+            return self.wire.before_send(request)
+        return Wire().queue(request) if "sqs" in request.url else None
+
+
+@contextmanager
+def deployed(endpoint_url: str) -> Iterator[Place]:
+    """The handlers' environment: the engine, a queue that takes all, a clock on which waiting takes no time."""
+    place, waited = Place(endpoint_url, client_of(endpoint_url)), [0.0]
+    hook = ("before-send", place.before_send)
+    with pytest.MonkeyPatch.context() as patch:
+        environment = {
+            **SETTINGS,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_DYNAMODB": endpoint_url,
+            "AWS_ENDPOINT_URL_SQS": "http://sqs.invalid",
+            "ORDERS_QUEUE_URL": "http://sqs.invalid/orders",
+            "DEAD_LETTER_QUEUE_URL": "http://sqs.invalid/dead",
+        }
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(botocore_handlers, "BUILTIN_HANDLERS", [*botocore_handlers.BUILTIN_HANDLERS, hook])
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
+        patch.setattr(SystemClock, "now_ms", lambda _: BEGIN_MS)
+        patch.setattr(SystemClock, "monotonic_s", lambda _: _pass(waited, ASKED_S))
+        patch.setattr(SystemClock, "sleep_up_to", lambda _, seconds: _pass(waited, seconds))
+        level = logger.log_level
+        logger.setLevel("CRITICAL")
+        _forget()
+        yield place
+        _forget()
+        place.plain.close()
+        logger.setLevel(level)
+
+
+def _pass(waited: list[float], seconds: float) -> float:
+    waited[0] += seconds
+    return waited[0]
+
+
+def _forget() -> None:
+    production.open_ledger.cache_clear()
+    production.open_queue.cache_clear()
+    production.open_secrets.cache_clear()
+
+
+@cache
+def _table() -> Item:
+    table: Item = read_template()["Resources"]["CreditsTable"]["Properties"]
+    wanted = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    return {name: table[name] for name in wanted}
+
+
+@contextmanager
+def table_with(place: Place, items: Sequence[Item]) -> Iterator[str]:
+    """A table of its own, with these items, which the handlers use meanwhile by new clients.
+
+    Old ones would share one quota of retries, and it would run dry.
+    """
+    name = f"credits-{uuid4().hex}"
+    place.plain.create_table(TableName=name, **_table())
+    for start in range(0, len(items), 25):
+        puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+        place.plain.batch_write_item(RequestItems={name: puts})
+    production.open_ledger.cache_clear()
+    production.open_queue.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TABLE_NAME", name)
+        yield name
+    store: Any = production.open_ledger(name).store
+    store.client.close()
+    place.plain.delete_table(TableName=name)
+
+
+@dataclass(frozen=True)
+class End:
+    """What a deed came to: the last answer, the table's items, the messages sent; and how often it was asked for."""
+
+    told: Any
+    items: Mapping[tuple[str, str], Item]
+    queued: frozenset[str]
+    buried: frozenset[str]
+    tries: int
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One request of a caller, and what was done before it."""
+
+    request: Request
+    before: Sequence[Request] = ()
+
+    def run(self, place: Place, wire: Wire) -> End:
+        """Do it as its caller would: again, while the answer is 503 or the message is not acknowledged."""
+        with table_with(place, self.base(place)) as name:
+            heard, tries = {"statusCode": 503}, 0
+            while _is_open(heard) and tries < MAX_TRIES:
+                tries += 1
+                place.wire = wire
+                heard = self.request.handler(self.request.event(tries), Context())
+                place.wire, wire.down = None, False
+            for body in sorted(set(wire.queued)):
+                consume_worker.handler(_received(body), Context())
+            items = _items(place, name)
+            wire.session.close()
+        return End(_told(heard), items, frozenset(wire.queued), frozenset(wire.buried), tries)
+
+    def base(self, place: Place) -> list[Item]:
+        """The items before it, made by the handlers themselves, once."""
+        known = repr([step.event(1) for step in self.before])
+        if known not in place.bases:
+            with table_with(place, ()) as name:
+                for step in self.before:
+                    heard = step.handler(step.event(1), Context())
+                    if _is_open(heard) or heard.get("statusCode", 200) >= 300:
+                        raise AssertionError(heard)
+                place.bases[known] = place.plain.scan(TableName=name)["Items"]
+        return place.bases[known]
+
+
+def _is_open(answer: Item) -> bool:
+    return bool(answer.get("batchItemFailures")) or answer.get("statusCode") == 503
+
+
+def _told(answer: Item) -> Any:
+    return answer.get("statusCode", 200), json.loads(answer.get("body") or "null")
+
+
+def _received(body: str) -> Item:
+    (record,) = KINDS["auto_order.requested"].make(1).event(1)["Records"]
+    return {"Records": [{**record, "messageId": "sent", "body": body}]}
+
+
+def _items(place: Place, name: str) -> dict[tuple[str, str], Item]:
+    """All items. By which try of the same caller an order was resent, or a review settled, is no difference."""
+    items: dict[tuple[str, str], Item] = {}
+    for item in place.plain.scan(TableName=name, ConsistentRead=True)["Items"]:
+        item.pop("resent_by", None)
+        item.pop("reviewed_by", None)
+        items[item["pk"]["S"], item["sk"]["S"]] = item
+    return items
+
+
+def check_books(place: Place, end: End) -> None:
+    """Pages without gaps that link, sums that are the balances, and what is held is what open parts hold."""
+    with table_with(place, list(end.items.values())) as name:
+        store = DynamoStore(place.plain, name)
+        pages = store.pages_before(ACCOUNT, 10**6, 10**4)[::-1]
+        keys = [(pk.split("#")[2], pk.split("#")[3]) for pk, sk in end.items if sk in ("work", "purchase")]
+        records = store.read(ACCOUNT, keys).values() if keys else ()
+    before: Page | None = None
+    moved: Counter[tuple[str, str]] = Counter()
+    for page in pages:
+        check_page(page, before)
+        for entry in page.entries:
+            moved["posted", entry.unit or ""] += entry.posted
+            moved["held", entry.unit or ""] += entry.held
+        before = page
+        told = {unit: page.state.balance(unit) for unit in UNITS}
+        assert all(
+            (told[unit].posted, told[unit].held) == (moved["posted", unit], moved["held", unit]) for unit in UNITS
+        )
+    assert moved["held", "auto_order"] == sum(map(_set_aside, records))
+
+
+def _set_aside(record: Record) -> int:
+    """What a work's open parts hold, or a disputed purchase has frozen."""
+    if isinstance(record, Work):
+        return sum(record.parts[name].credits for name in record.open_parts())
+    return record.frozen if isinstance(record, Purchase) else 0
+
+
+def signed(kind: str, **changes: str) -> Request:
+    """A webhook of the sandbox, signed now: the provider's clock is the machine's."""
+    made = webhook(kind, 1)
+    raw = json.dumps({**json.loads(made.event(1)["body"]), **changes})
+
+    def event(_: int) -> Item:
+        seconds = f"{int(time.time())}"
+        headers = {"sandbox-signature": f"t={seconds},v1={sign(SECRET, seconds, raw.encode())}"}
+        return {**made.event(1), "body": raw, "headers": headers}
+
+    return replace(made, event=event)
+
+
+def deeds() -> dict[str, Deed]:
+    """Every use case that writes, each in one state where it has something to do, with 20 credits and more to spare."""
+    made = {name: kind.make(1) for name, kind in KINDS.items()}
+    opened = http(account_app.handler, "PUT", PATH, {"orders_processor": "active"})
+    more = {"unit": "auto_order", "amount": "20.00", "reason": "base"}
+    base = (opened, http(account_app.handler, "POST", f"{PATH}/adjustments", more, key="base"))
+    debited = http(consume_app.handler, "POST", f"{PATH}/debits", order(1, "none"), key="plain")
+    held, failed = (*base, made["auto_order.requested"]), made["auto_order.failed"]
+    converting = (*base, debited, made["tracking_conversion.requested"])
+    sourcing = (*base, made["sourcing.requested"])
+    paid, coupon = signed("payment.succeeded"), _coupon("POST", {"code": "C1", "percent_off": "10.00"})
+    bought = (*base, made["start"], paid)
+    wrong = signed("payment.succeeded", amount="1.00")
+    before: dict[str, Sequence[Request]] = {
+        "capture": held,
+        "release": held,
+        "auto_order.placed": held,
+        "auto_order.failed": held,
+        "tracking_conversion.requested": (*base, debited),
+        "tracking_conversion.completed": converting,
+        "tracking_conversion.failed": converting,
+        "sourcing.accepted": sourcing,
+        "sourcing.rejected": sourcing,
+        "resend": (*held, failed),
+    }
+    known = {
+        name: Deed(request, before.get(name, base))
+        for name, request in made.items()
+        if name not in ("paid", "refunded", "disputed")
+    }
+    return known | {
+        "open": Deed(opened),
+        "settings": Deed(http(account_app.handler, "PUT", f"{PATH}/settings", {"low_balance": "3.00"}), base),
+        "resend all": Deed(
+            http(consume_app.handler, "POST", f"{PATH}/orders/resend", {"status": "failed"}), (*held, failed)
+        ),
+        "start with a coupon": Deed(_start_with_coupon(), (*base, coupon)),
+        "paid": Deed(paid, (*base, made["start"])),
+        "refunded": Deed(signed("payment.refunded"), bought),
+        "disputed": Deed(signed("dispute.created"), bought),
+        "dispute lost": Deed(signed("dispute.lost"), (*bought, signed("dispute.created"))),
+        "review: credit": Deed(_review("credit"), (*base, made["start"], wrong)),
+        "review: refuse": Deed(_review("refuse"), (*base, made["start"], wrong)),
+        "coupon made": Deed(coupon),
+        "coupon closed": Deed(_coupon("DELETE"), (coupon,)),
+        "hold: failed": Deed(made["hold"], (*held, failed)),
+        "order: failed": Deed(made["order"], (*held, failed)),
+        "auto_order.requested: queued": Deed(made["auto_order.requested"], (*base, made["order"])),
+        "tracking_conversion.completed: held": Deed(made["tracking_conversion.completed"], held),
+    }
+
+
+def _coupon(method: str, body: Any = None) -> Request:
+    return http(purchase_app.handler, method, "/v1/coupons" if body else "/v1/coupons/C1", body)
+
+
+def _start_with_coupon() -> Request:
+    body = {"package": "auto_order-20", "payment_method": "card", "coupon": "C1"}
+    return http(purchase_app.handler, "POST", f"{PATH}/purchases", body, key="buy-1")
+
+
+def _review(decision: str) -> Request:
+    purchase = KINDS["start"].make(1).purchase
+    body = {"decision": decision, "reason": "seen by a person"}
+    return http(purchase_app.handler, "POST", f"{PATH}/purchases/{purchase}/review", body)

@@ -1,0 +1,432 @@
+"""The commit loop under faults and rivals that no emulator shows, each put in on purpose."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autocredits.domain.accounts import ChangeStanding, OpenAccount
+from autocredits.domain.decide import Command, IdempotencyKey, NotYet
+from autocredits.domain.errors import Problem
+from autocredits.ledger.commit import BUDGET_S, Accepted, Ledger
+from autocredits.ledger.ports import Store, UnavailableError
+from tests.kit.books import check_books
+from tests.kit.builders import (
+    ACCOUNT_ID,
+    PLATFORM,
+    Account,
+    adjust,
+    capture,
+    completed,
+    conversion,
+    debit,
+    failed,
+    hold,
+    opened,
+    order,
+    placed,
+    queue_order,
+    release,
+    requested,
+    sourcing,
+)
+from tests.kit.memory import MemoryStore
+from tests.outages.faulty import (
+    ANSWER_LOST,
+    CONFLICT,
+    FAULTS,
+    OK,
+    REQUEST_LOST,
+    THROTTLED,
+    FaultyStore,
+    HalfShownStore,
+    RivalStore,
+    copy_of,
+)
+
+KEY = IdempotencyKey("k1", "as sent")
+OTHER_KEY = IdempotencyKey("k2", "as sent")
+
+
+def tell(ledger: Ledger, command: Command) -> str:
+    """What the command is told, in one word."""
+    try:
+        return ledger.execute(ACCOUNT_ID, command).done.did
+    except Problem as problem:
+        return problem.code
+    except NotYet:
+        return "not_yet"
+
+
+def insist(account: Account, store: Store, command: Command) -> str:
+    """What the command is told by a ledger over this view, asked again while the outcome is unknown."""
+    for _ in range(5):
+        word = tell(account.ledger(store), command)
+        if word != "try_again":
+            return word
+    raise AssertionError("it never came through")
+
+
+@dataclass(frozen=True)
+class Story:
+    """Something asked of an account in some state: what it is told at first, and when it is asked again."""
+
+    credits: int
+    before: Callable[[], list[Command]]
+    command: Callable[[], Command]
+    told: str
+    told_again: str
+
+    def account(self) -> Account:
+        """The account as it is before the command."""
+        account = opened(self.credits, 5000)
+        for command in self.before():
+            account.do(command)
+        return account
+
+
+STORIES = {
+    "debit": Story(100, list, lambda: debit(order(), KEY), "debited", "replayed"),
+    "debit of the last credits": Story(250, list, lambda: debit(order(tracking="qtrack"), KEY), "debited", "replayed"),
+    "debit too dear": Story(99, list, lambda: debit(order(), KEY), "insufficient_credits", "insufficient_credits"),
+    "debit of charged work": Story(
+        500, lambda: [debit(order())], lambda: debit(order(), KEY), "already_charged", "already_charged"
+    ),
+    "debit with a used key": Story(
+        500,
+        lambda: [debit(order("o2"), IdempotencyKey("k1", "another"))],
+        lambda: debit(order(), KEY),
+        "idempotency_key_reused",
+        "idempotency_key_reused",
+    ),
+    "later conversion": Story(
+        150, lambda: [debit(order())], lambda: hold(order(tracking="bce"), KEY), "held", "replayed"
+    ),
+    "fba hold": Story(100, list, lambda: hold(order(order_type="fba"), KEY), "held", "replayed"),
+    "adjustment": Story(500, list, lambda: adjust("auto_order", -500, KEY), "adjusted", "replayed"),
+    "capture": Story(250, lambda: [hold(order(tracking="qtrack"))], capture, "captured", "captured_already"),
+    "release": Story(250, lambda: [hold(order(tracking="qtrack"))], release, "released", "released_already"),
+    "capture of nothing": Story(250, list, capture, "hold_not_found", "hold_not_found"),
+    "queued order": Story(0, list, lambda: queue_order(order(), KEY), "queued", "replayed"),
+    "requested": Story(100, list, requested, "held", "duplicate"),
+    "requested, queued": Story(
+        100, lambda: [queue_order(order())], lambda: requested(attempt=1), "held", "duplicate"
+    ),
+    "requested again": Story(500, lambda: [requested(), failed()], requested, "held", "duplicate"),
+    "refused": Story(99, list, requested, "refused", "duplicate"),
+    "placed": Story(250, lambda: [requested(tracking="qtrack")], placed, "captured", "duplicate"),
+    "placed too late": Story(250, lambda: [requested(), failed()], placed, "nothing", "duplicate"),
+    "placed too early": Story(250, list, placed, "not_yet", "not_yet"),
+    "failed": Story(250, lambda: [requested(tracking="qtrack")], failed, "released", "duplicate"),
+    "conversion": Story(250, lambda: [requested(), placed()], conversion, "held", "duplicate"),
+    "completed": Story(250, lambda: [requested(tracking="qtrack")], completed, "captured", "duplicate"),
+    "sourcing": Story(100, list, sourcing, "held", "duplicate"),
+}  # fmt: skip
+
+SCHEDULES = st.lists(st.sampled_from((OK, *FAULTS)), max_size=9)
+
+
+def shape(account: Account) -> tuple[object, ...]:
+    """All that an account has come to, but for times, hashes, and the names that the builders count up."""
+    unlike = {"key": None, "expires_at": None}
+    entries = [[entry.to_map() | unlike for entry in page.entries] for page in account.pages()]
+    works = sorted(
+        (work.kind, work.work_id, work.status, work.attempt, work.credits, len(work.seen)) for work in account.works()
+    )
+    return entries, works, sorted(kind for _, (kind, _) in account.store.records)
+
+
+@pytest.mark.parametrize("name", STORIES)
+@settings(max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(schedule=SCHEDULES, again=SCHEDULES)
+def test_faults_do_not_change_what_happens(name: str, schedule: list[str], again: list[str]) -> None:
+    """Whatever is lost, throttled or in conflict: the command happens once, and is told what is true."""
+    story = STORIES[name]
+    command = story.command()
+    undisturbed = story.account()
+    assert tell(undisturbed.ledger(), command) == story.told
+    account = story.account()
+    word = insist(account, FaultyStore(account.store, schedule), command)
+    assert word in (story.told, story.told_again)
+    if ANSWER_LOST not in schedule:
+        assert word == story.told
+    assert shape(account) == shape(undisturbed)
+    assert insist(account, FaultyStore(account.store, again), command) == story.told_again
+    assert shape(account) == shape(undisturbed)
+    check_books(account)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_every_single_fault_in_every_place(name: str) -> None:
+    """One fault of each kind at each call of the loop, and two in a row."""
+    story = STORIES[name]
+    for place, (one, two) in itertools.product(range(5), itertools.product(FAULTS, (OK, *FAULTS))):
+        account = story.account()
+        command = story.command()
+        word = insist(account, FaultyStore(account.store, [*[OK] * place, one, two]), command)
+        assert word in (story.told, story.told_again)
+        assert tell(account.ledger(), command) == story.told_again
+        check_books(account)
+
+
+@pytest.mark.parametrize("fault", [REQUEST_LOST, THROTTLED])
+@pytest.mark.parametrize("command", [debit(order()), capture(), requested(), placed(), OpenAccount(PLATFORM, "active")])
+def test_after_eight_seconds_the_outcome_is_unknown(command: Command, fault: str) -> None:
+    """503 `try_again`: not earlier, and hardly later; every wait is short at first and never long."""
+    account = opened(500)
+    page = account.page()
+    store = FaultyStore(account.store, itertools.repeat(fault))
+    assert tell(account.ledger(store), command) == "try_again"
+    assert BUDGET_S == 8.0
+    assert 8.0 <= account.clock.waited_s <= 8.25
+    assert account.page() == page
+
+
+def test_a_conflict_without_end_is_given_up_after_eight_seconds() -> None:
+    """Bounded by time, not by count."""
+    account = opened(500)
+    store = FaultyStore(account.store, itertools.cycle([OK, CONFLICT]))
+    assert tell(account.ledger(store), debit(order())) == "try_again"
+    assert 8.0 <= account.clock.waited_s <= 8.25
+    assert account.balance() == (500, 0)
+
+
+def test_a_refusal_that_cannot_be_confirmed_is_not_told() -> None:
+    """While a write is under way, nobody is told that he lacks credits."""
+    account = opened(50)
+    store = FaultyStore(account.store, itertools.cycle([OK, CONFLICT]))
+    assert tell(account.ledger(store), debit(order())) == "try_again"
+    assert (
+        tell(Account(MemoryStore()).ledger(FaultyStore(MemoryStore(), [OK, CONFLICT])), debit(order()))
+        == "account_not_found"
+    )
+
+
+def test_a_lost_answer_is_found_in_the_records() -> None:
+    """Every answer of a commit is lost, and yet the command is answered, at once, from what it wrote."""
+    account = opened(500)
+    store = FaultyStore(account.store, [OK, ANSWER_LOST])
+    answer = account.ledger(store).execute(ACCOUNT_ID, debit(order(), KEY))
+    assert answer.replayed()
+    assert account.balance() == (400, 0)
+    assert account.clock.waited_s < 0.1
+
+
+def test_what_is_unknown_after_eight_seconds_is_safe_to_send_again() -> None:
+    """The commit was done and nobody could tell: the same key gives its answer, and charges no more."""
+    account = opened(500)
+    store = FaultyStore(account.store, itertools.chain([OK, ANSWER_LOST], itertools.repeat(REQUEST_LOST)))
+    assert tell(account.ledger(store), debit(order(), KEY)) == "try_again"
+    assert account.balance() == (400, 0)
+    assert tell(account.ledger(), debit(order(), KEY)) == "replayed"
+    assert account.balance() == (400, 0)
+
+
+# ---------------------------------------------------------------- rivals
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Two commands on one account at the same time, and what the second may be told."""
+
+    credits: int
+    before: Callable[[], list[Command]]
+    first: Callable[[], Command]
+    second: Callable[[], Command]
+    told: tuple[str, ...]
+
+
+MEETINGS = {
+    "the same key": Meeting(100, list, lambda: debit(order(), KEY), lambda: debit(order(), KEY), ("replayed",)),
+    "the same key, hold": Meeting(100, list, lambda: hold(order(), KEY), lambda: hold(order(), KEY), ("replayed",)),
+    "another key, same work": Meeting(
+        100, list, lambda: debit(order(), KEY), lambda: debit(order(), OTHER_KEY), ("already_charged",)
+    ),
+    "another door, same work": Meeting(100, list, lambda: debit(order(), KEY), requested, ("duplicate",)),
+    "the last credits": Meeting(
+        100, list, lambda: debit(order(), KEY), lambda: debit(order("o2"), OTHER_KEY), ("insufficient_credits",)
+    ),
+    "the last credits, queued": Meeting(100, list, requested, lambda: requested("o2"), ("refused",)),
+    "enough for both": Meeting(200, list, lambda: debit(order(), KEY), lambda: hold(order("o2"), OTHER_KEY), ("held",)),
+    "a key used otherwise": Meeting(
+        500,
+        list,
+        lambda: debit(order(), KEY),
+        lambda: debit(order("o2"), IdempotencyKey("k1", "another")),
+        ("idempotency_key_reused",),
+    ),
+    "a top-up": Meeting(
+        50, list, lambda: adjust("auto_order", 100, KEY), lambda: debit(order(), OTHER_KEY), ("debited",)
+    ),
+    "an account is paused": Meeting(
+        100, list, lambda: ChangeStanding(PLATFORM, {"status": "paused"}), lambda: debit(order(), KEY), ("account_inactive",)
+    ),
+    "capture and capture": Meeting(100, lambda: [hold(order())], capture, capture, ("captured_already",)),
+    "capture and capture, more held": Meeting(
+        500, lambda: [hold(order()), hold(order("o9"))], capture, capture, ("captured_already",)
+    ),
+    "capture and release, more held": Meeting(
+        500, lambda: [hold(order()), hold(order("o9"))], capture, release, ("invalid_transition",)
+    ),
+    "capture and release": Meeting(100, lambda: [hold(order())], capture, release, ("invalid_transition",)),
+    "release and capture": Meeting(100, lambda: [hold(order())], release, capture, ("invalid_transition",)),
+    "placed and failed": Meeting(100, lambda: [requested()], placed, failed, ("nothing",)),
+    "failed and placed": Meeting(100, lambda: [requested()], failed, placed, ("nothing",)),
+    "two parts": Meeting(250, lambda: [requested(tracking="qtrack")], placed, completed, ("captured",)),
+    "one message twice": Meeting(
+        500, list, lambda: requested(message_id="m1"), lambda: requested(message_id="m1"), ("duplicate",)
+    ),
+    "one refused message twice": Meeting(
+        99, list, lambda: requested(message_id="m1"), lambda: requested(message_id="m1"), ("duplicate",)
+    ),
+    "a new attempt twice": Meeting(
+        500,
+        lambda: [requested(), failed()],
+        lambda: requested(message_id="m1"),
+        lambda: requested(message_id="m2"),
+        ("duplicate",),
+    ),
+    "a request and its result": Meeting(100, list, requested, placed, ("captured", "not_yet")),
+    "two methods": Meeting(
+        500,
+        lambda: [debit(order())],
+        lambda: hold(order(tracking="bce"), KEY),
+        lambda: hold(order(tracking="qtrack"), OTHER_KEY),
+        ("order_conflict",),
+    ),
+    "queued and debited": Meeting(
+        100, list, lambda: queue_order(order(), KEY), lambda: debit(order(), OTHER_KEY), ("order_conflict",)
+    ),
+    "queued twice": Meeting(100, list, lambda: queue_order(order(), KEY), lambda: queue_order(order(), KEY), ("replayed",)),
+}  # fmt: skip
+
+
+def meet(meeting: Meeting) -> Account:
+    """The account before the two meet."""
+    account = opened(meeting.credits)
+    for command in meeting.before():
+        account.do(command)
+    return account
+
+
+@pytest.mark.parametrize("before", ["read", "commit", "snapshot"])
+@pytest.mark.parametrize("name", MEETINGS)
+def test_a_rival_who_is_faster_is_seen(name: str, before: str) -> None:
+    """Somebody commits between the reading and the writing: what is told is true after it."""
+    meeting = MEETINGS[name]
+    account = meet(meeting)
+    first = meeting.first()
+    store = RivalStore(account.store, [(before, lambda: account.do(first))])
+    word = tell(account.ledger(store), meeting.second())
+    if not store.rivals:
+        assert word in meeting.told
+    check_books(account)
+
+
+@pytest.mark.parametrize(
+    ("second", "told"), [(capture, "captured_already"), (placed, "nothing"), (release, "invalid_transition")]
+)
+def test_records_that_a_conflict_brought_may_be_old_by_now(second: Callable[[], Command], told: str) -> None:
+    """One rival stands in the way, another is faster before the next try: what is told is true, and no defect."""
+    account = opened(500)
+    account.do(requested(tracking="qtrack"))
+    noise, end = completed(tracking="bce"), capture()
+    store = RivalStore(account.store, [("commit", lambda: account.do(noise)), ("head", lambda: account.do(end))])
+    assert tell(account.ledger(store), second()) == told
+    assert store.rivals == []
+    assert account.balance() == (250, 0)
+    check_books(account)
+
+
+def items_of(before: MemoryStore, after: MemoryStore) -> frozenset[object]:
+    """What a transaction has written: the account's page, and records by their keys."""
+    records = {key for (_, key), text in after.records.items() if before.records.get((ACCOUNT_ID, key)) != text}
+    grown = before.pages.get(ACCOUNT_ID, {}).keys() != after.pages.get(ACCOUNT_ID, {}).keys()
+    return frozenset(records | ({"page"} if grown else set()))
+
+
+def subsets(items: frozenset[object]) -> list[frozenset[object]]:
+    """All that can show at once."""
+    listed = sorted(items, key=str)
+    return [frozenset(some) for size in range(len(listed)) for some in itertools.combinations(listed, size)]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", MEETINGS)
+def test_a_commit_that_shows_item_by_item_misleads_nobody(name: str, strict: bool) -> None:  # noqa: FBT001 - a parameter
+    """Whichever of its items show first and for how long: what the second is told is true, and charged once."""
+    meeting = MEETINGS[name]
+    account = meet(meeting)
+    before = copy_of(account.store)
+    account.do(meeting.first())
+    items = items_of(before, account.store)
+    assert items
+    after = copy_of(account.store)
+    for shown, reads in itertools.product(subsets(items), range(1, 6)):
+        again = Account(copy_of(after), account.clock)
+        store = HalfShownStore(again.store, before, items, shown, reads, strict)
+        assert tell(again.ledger(store), meeting.second()) in meeting.told, (shown, reads)
+        check_books(again)
+
+
+@pytest.mark.parametrize("reads", range(1, 6))
+def test_an_account_that_is_just_opened_is_not_told_missing(reads: int) -> None:
+    """404 `account_not_found` is confirmed too."""
+    account = opened(100)
+    store = HalfShownStore(account.store, MemoryStore(), frozenset({"page"}), frozenset(), reads)
+    assert tell(account.ledger(store), debit(order(), KEY)) == "debited"
+
+
+BATCHES = st.lists(
+    st.sampled_from(
+        [
+            lambda: debit(order("o1"), KEY),
+            lambda: debit(order("o1"), OTHER_KEY),
+            lambda: requested("o1", message_id="m1"),
+            lambda: requested("o2", "qtrack", message_id="m2"),
+            lambda: requested("o3", message_id="m3"),
+            lambda: placed("o2", message_id="m4"),
+            lambda: failed("o2", message_id="m5"),
+            lambda: completed("o2", message_id="m6"),
+            lambda: capture("o2"),
+            lambda: adjust("auto_order", 100, IdempotencyKey("k3", "as sent")),
+        ]
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BATCHES, SCHEDULES, SCHEDULES)
+def test_a_batch_under_faults_and_delivered_again_happens_once(
+    batch: Sequence[Callable[[], Command]], schedule: list[str], again: list[str]
+) -> None:
+    """All of a batch's outcomes are as if nothing had been lost: balance and charges end the same."""
+    commands = [make() for make in batch]
+    calm = opened(400)
+    calm.ledger().execute_all(ACCOUNT_ID, commands)
+    calm.ledger().execute_all(ACCOUNT_ID, commands)
+    account = opened(400)
+    for faults in (schedule, again):
+        for _ in range(5):
+            try:
+                answers = account.ledger(FaultyStore(account.store, faults)).execute_all(ACCOUNT_ID, commands)
+                break
+            except Problem:
+                continue  # try_again: delivered once more
+        assert len(answers) == len(commands)
+        assert all(isinstance(answer, Accepted | Problem | NotYet) for answer in answers)
+    check_books(account)
+    if ANSWER_LOST not in schedule + again:
+        assert account.balance() == calm.balance()
+        assert [work.charged.keys() for work in account.works()] == [work.charged.keys() for work in calm.works()]
+
+
+def test_an_unavailable_store_outside_the_loop_says_so() -> None:
+    """A plain read is not repeated here; it raises what the port names."""
+    with pytest.raises(UnavailableError):
+        FaultyStore(MemoryStore(), [REQUEST_LOST]).head(ACCOUNT_ID)

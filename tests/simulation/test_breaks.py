@@ -1,0 +1,184 @@
+"""For each kind of check, a deliberate break of the code that it catches."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from autocredits.domain import charges, journal
+from autocredits.domain.decide import Draft, RecordWrite
+from autocredits.domain.errors import Problem
+from autocredits.domain.journal import Page
+from autocredits.domain.purchases.record import Purchase
+from autocredits.domain.records import RecordKey, Records
+from autocredits.domain.work.record import Work
+from autocredits.edge import batches, views
+from autocredits.ledger.commit import Ledger
+from autocredits.ledger.ports import UnavailableError
+from tests.kit.books import hash_of
+from tests.kit.memory import MemoryStore
+from tests.simulation.deliveries import RICH, TIGHT
+from tests.simulation.runs import Scenario, exhaust
+from tests.simulation.truth import Violation
+from tests.simulation.world import SimStore, SimStorePort, simulated, world
+
+Patch = pytest.MonkeyPatch
+Break = Callable[[Patch], None]
+REAL_COMMIT, REAL_READ = MemoryStore.commit, MemoryStore.read
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _simulated() -> Iterator[None]:
+    with simulated():
+        yield
+
+
+def _commit(change: Callable[..., tuple[Page | None, Sequence[RecordWrite]]]) -> Break:
+    """A store that commits something else than it was told to."""
+
+    def commit(
+        self: MemoryStore, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: Any = None
+    ) -> None:
+        page, writes = change(self, page, writes)
+        REAL_COMMIT(self, account_id, page, writes, vacant=vacant)
+
+    return lambda patch: patch.setattr(MemoryStore, "commit", commit)
+
+
+def _half_an_entry(_: Any, page: Page | None, writes: Any) -> Any:
+    if page is None:
+        return page, writes
+    entries = tuple(replace(entry, posted=entry.posted - 1) for entry in page.entries)
+    return replace(page, entries=entries, hash=_rehashed(page, entries)), writes
+
+
+def _rehashed(page: Page, entries: Any) -> str:
+    return hash_of(replace(page, entries=entries))
+
+
+def _another_history(_: Any, page: Page | None, writes: Any) -> Any:
+    """The last page is written anew, as one that fits nothing after it."""
+    if page is not None:
+        other = replace(page, prev="0" * 64)
+        page = replace(other, hash=_rehashed(other, other.entries))
+    return page, writes
+
+
+def _a_page_lost(store: MemoryStore, page: Page | None, writes: Any) -> Any:
+    store.pages["acme"].pop(2, None)
+    return page, writes
+
+
+def _no_work_record(_: Any, page: Page | None, writes: Any) -> Any:
+    return page, [write for write in writes if write.key[0] != "order"]
+
+
+def _no_condition(_: Any, page: Page | None, writes: Any) -> Any:
+    return page, [write for write in writes if write.key[0] != "key"]
+
+
+def _forget_keys(patch: Patch) -> None:
+    patch.setattr(Draft, "replay", lambda *_: None)
+    _commit(_no_condition)(patch)
+
+
+def _all_parts(patch: Patch) -> None:
+    patch.setattr(charges, "parts_to_charge", lambda _, request: request.part_names())
+
+
+def _enough(patch: Patch) -> None:
+    patch.setattr(charges, "check_sufficient", lambda *_: None)
+    patch.setattr(journal, "require", lambda *_: None)
+
+
+def _never_credited(patch: Patch) -> None:
+    patch.setattr(Purchase, "may_be_paid", lambda _: True)
+
+
+def _take_silence_for_yes(patch: Patch) -> None:
+    real = SimStorePort.commit
+
+    def commit(self: SimStorePort, *arguments: Any, **more: Any) -> None:
+        with suppress(UnavailableError):
+            real(self, *arguments, **more)
+
+    patch.setattr(SimStorePort, "commit", commit)
+
+
+def _no_confirmation(patch: Patch) -> None:
+    patch.setattr(Ledger, "_confirm", lambda *_: None)
+
+
+def _stale_reads(patch: Patch) -> None:
+    _no_confirmation(patch)
+
+    def read(self: SimStore, account_id: str, keys: Sequence[RecordKey]) -> Records:
+        stale = world().scheduler is not None and keys and keys[0][0] == "order"
+        return {} if stale else REAL_READ(self, account_id, keys)
+
+    patch.setattr(SimStore, "read", read)
+
+
+def _wrong_entry(patch: Patch) -> None:
+    patch.setattr(Work, "live_entry_id", lambda *_: "99.0")
+
+
+def _answer_by_the_clock(patch: Patch) -> None:
+    real = views.debit_view
+    patch.setattr(views, "debit_view", lambda accepted: {**real(accepted), "at": world().at_ms})
+
+
+def _bury_nothing(patch: Patch) -> None:
+    patch.setattr(batches, "_bury", lambda *_: ("buried", "gone"))
+
+
+def _give_up(patch: Patch) -> None:
+    def execute_all(*_: Any) -> Any:
+        raise Problem("try_again")
+
+    patch.setattr(Ledger, "execute_all", execute_all)
+
+
+def _stumble(patch: Patch) -> None:
+    patch.setattr(views, "debit_view", lambda _: json.loads("{"))
+
+
+TWO_DEBITS = Scenario((("debit", 1), ("debit", 2)), "new", TIGHT)
+TWINS = Scenario((("debit", 1), ("debit", 1)), "new", TIGHT)
+HELD = Scenario((("capture", 1), ("debit", 1)), "held", RICH)
+
+BREAKS: dict[str, tuple[Break, Scenario]] = {
+    "sums": (_commit(_half_an_entry), TWO_DEBITS),
+    "link": (_commit(_another_history), TWO_DEBITS),
+    "gap": (_commit(_a_page_lost), TWO_DEBITS),
+    "held": (_commit(_no_work_record), Scenario((("hold", 1), ("standing", 1)), "new", RICH)),
+    "available": (_enough, Scenario((("hold", 1), ("hold", 2)), "new", TIGHT)),
+    "key": (_forget_keys, Scenario((("adjustment", 1), ("adjustment", 1)), "new", RICH)),
+    "charge": (_all_parts, HELD),
+    "grant": (_never_credited, Scenario((("paid", 1), ("paid", 1)), "started", RICH)),
+    "told": (_take_silence_for_yes, TWO_DEBITS),
+    "refusal": (_no_confirmation, TWINS),
+    "missing": (_stale_reads, Scenario((("capture", 1), ("standing", 1)), "held", RICH)),
+    "conflict": (_wrong_entry, Scenario((("debit", 1), ("hold", 1)), "new", RICH)),
+    "replay": (_answer_by_the_clock, TWINS),
+    "acknowledged": (_bury_nothing, Scenario((("sourcing.accepted", 1), ("standing", 1)), "new", RICH)),
+    "answered": (_give_up, TWO_DEBITS),
+    "status": (_stumble, TWO_DEBITS),
+}
+
+
+@pytest.mark.parametrize("kind", BREAKS)
+def test_each_check_catches_a_break(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken on purpose, the service is caught by the check of this kind, in some order with at most one fault."""
+    breaking, scenario = BREAKS[kind]
+    for _ in exhaust(scenario, faults=0, limit=1):
+        pass  # the state of the world is made by the service as it is
+    breaking(monkeypatch)
+    with pytest.raises(Violation) as caught:
+        for _ in exhaust(scenario, faults=1):
+            pass
+    assert caught.value.kind == kind
+    assert "replay(" in caught.value.__notes__[0]

@@ -1,0 +1,31 @@
+"""Two deliveries, in every order, with every single fault at every call (exhaustive in `make prove`)."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from dev.proof.figures import seed, size, tally
+from tests.simulation.runs import exhaust, pairs, sample
+from tests.simulation.world import simulated
+
+CHUNKS = 24
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_pairs(chunk: int) -> None:
+    """No order of two deliveries, and no fault at any of their calls, breaks the books or makes an answer untrue."""
+    runs, faults = Counter[str](), Counter[str]()
+    random = Random(seed() + chunk)
+    with simulated():
+        for scenario in pairs()[chunk::CHUNKS]:
+            some = size(test=16, prove=0)
+            found = sample(scenario, random, some, faults=1) if some else exhaust(scenario, faults=1)
+            for run in found:
+                runs[scenario.pair()] += 1
+                faults[scenario.pair()] += run.faults
+    tally(runs=runs.total(), faults=faults.total())
+    tally(**{f"pair: {pair}": count for pair, count in runs.items()})
+    tally(**{f"pair: {pair}, faults": count for pair, count in faults.items()})
+    assert runs

@@ -1,0 +1,56 @@
+"""More deliveries and more faults than can be tried exhaustively: schedules by a seed."""
+
+from itertools import combinations_with_replacement
+from random import Random
+
+import pytest
+
+from dev.proof.figures import seed, size, tally
+from tests.simulation.deliveries import KINDS, RICH, SHARING_WORK, TIGHT
+from tests.simulation.runs import Scenario, sample
+from tests.simulation.world import simulated
+
+CHUNKS = 16
+
+
+def triples() -> list[Scenario]:
+    """Two kinds that share a work record, and a redelivery of the first, in all states where one has work to do."""
+    found = []
+    for first, second in combinations_with_replacement(SHARING_WORK, 2):
+        bases = dict.fromkeys((*KINDS[first].bases, *KINDS[second].bases))
+        meeting = ((first, 1), (second, 1), (first, 1))
+        found += [Scenario(meeting, base, level) for base in bases for level in (RICH, TIGHT)]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_three_deliveries_with_two_faults(chunk: int) -> None:
+    """A pair that shares a work record keeps every promise when one of them is delivered again, with two faults."""
+    runs = faults = 0
+    random = Random(seed() + chunk)
+    with simulated():
+        for scenario in triples()[chunk::CHUNKS]:
+            for run in sample(scenario, random, size(test=12, prove=600), faults=2):
+                runs += 1
+                faults += run.faults
+    tally(runs=runs, faults=faults)
+    assert runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_random_schedules(chunk: int) -> None:
+    """Two to five deliveries of any kind, in any state, with up to four faults, keep every promise."""
+    runs = faults = 0
+    random = Random(seed() + 1000 + chunk)
+    kinds, bases = tuple(KINDS), tuple(dict.fromkeys(base for kind in KINDS.values() for base in kind.bases))
+    with simulated():
+        for _ in range(size(test=300, prove=22_000)):
+            meeting = tuple((random.choice(kinds), random.choice((1, 1, 2))) for _ in range(random.randint(2, 5)))
+            scenario = Scenario(meeting, random.choice(bases), random.choice((RICH, TIGHT)))
+            (run,) = sample(scenario, random, 1, faults=4)
+            runs += 1
+            faults += run.faults
+    tally(runs=runs, faults=faults)
+    assert runs

@@ -1,0 +1,310 @@
+"""What DynamoDB and the network raise, by the names of the port. Nothing here leaves the process."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse, HTTPHeaders
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from autocredits.adapters.aws import CONFIG
+from autocredits.adapters.dynamo import DynamoStore
+from autocredits.domain.decide import RecordWrite
+from autocredits.domain.journal import Entry, next_page
+from autocredits.domain.records import KeyRecord
+from autocredits.domain.work.record import Work
+from autocredits.ledger.ports import ConflictError, UnavailableError
+from tests.engines.tables import client_of
+
+NOW_MS = 1_764_000_000_000
+PAGE = next_page("acme", None, NOW_MS, [Entry(kind="opened", actor="a")])
+KEY = RecordWrite(("key", "k1"), KeyRecord(key="k1", fingerprint="f", version=1, count=1), None)
+WORK = RecordWrite(
+    ("order", "o1"),
+    Work(
+        kind="order",
+        work_id="o1",
+        store_id="s1",
+        status="processing",
+        created_at=NOW_MS,
+        updated_at=NOW_MS,
+        status_at=NOW_MS,
+        rev=3,
+    ),
+    2,
+)
+
+CALLS: dict[str, Callable[[DynamoStore], object]] = {
+    "head": lambda store: store.head("acme"),
+    "page": lambda store: store.page("acme", 1),
+    "pages_before": lambda store: store.pages_before("acme", 9, 5),
+    "read": lambda store: store.read("acme", [("key", "k1")]),
+    "snapshot": lambda store: store.snapshot("acme", 1, [("key", "k1")]),
+    "list_orders": lambda store: store.list_orders("acme", None, start="", newest_first=True, limit=5),
+    "list_purchases": lambda store: store.list_purchases("acme", start="", limit=5),
+    "list_due": lambda store: store.list_due(0, NOW_MS, 5),
+    "commit": lambda store: store.commit("acme", PAGE, [KEY, WORK]),
+}
+
+
+@dataclass
+class Raw:
+    """A body as urllib3 gives it."""
+
+    body: bytes
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        """All of it at once."""
+        yield self.body
+
+
+def answering(status: int, body: object) -> DynamoStore:
+    """A store whose every request is answered so, without being sent."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return _store(lambda **_: AWSResponse("http://127.0.0.1:1", status, HTTPHeaders(), Raw(raw)))
+
+
+def raising(error: Exception) -> DynamoStore:
+    """A store whose every request ends so, without being sent."""
+
+    def send(**_: object) -> AWSResponse:
+        raise error
+
+    return _store(send)
+
+
+def _store(send: Callable[..., AWSResponse]) -> DynamoStore:
+    client = client_of("http://127.0.0.1:1", retries={"total_max_attempts": 1})
+    client.meta.events.register("before-send.dynamodb.*", send)
+    return DynamoStore(client, "credits")
+
+
+def error(code: str, **more: Any) -> dict[str, Any]:
+    """An error as DynamoDB writes it."""
+    return {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "why", **more}
+
+
+def canceled(*codes: str) -> dict[str, Any]:
+    """A cancelled transaction with one reason per action."""
+    reasons = [{"Code": code, "Message": "why"} if code != "None" else {"Code": "None"} for code in codes]
+    return error("TransactionCanceledException", CancellationReasons=reasons)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "ProvisionedThroughputExceededException"),
+        (400, "ThrottlingException"),
+        (400, "RequestLimitExceeded"),
+        (400, "TransactionInProgressException"),
+        (500, "InternalServerError"),
+        (503, "ServiceUnavailable"),
+        (500, "SomethingNobodyHasHeardOf"),
+    ],
+)
+def test_a_throttled_or_failing_table_is_unavailable(call: str, status: int, code: str) -> None:
+    """What was asked may or may not have happened, whichever call it was."""
+    with pytest.raises(UnavailableError):
+        CALLS[call](answering(status, error(code)))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b'{"Items": ['])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_broken_answer_of_a_failing_server_is_unavailable(call: str, status: int, body: bytes) -> None:
+    """Whatever stands in a 5xx."""
+    with pytest.raises(UnavailableError):
+        CALLS[call](answering(status, body))
+
+
+@pytest.fixture(scope="module", params=[b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", b"HTTP/1.1 2"])
+def rude_store(request: pytest.FixtureRequest) -> Iterator[DynamoStore]:
+    """A store on a server that reads a request, says so much, and hangs up."""
+
+    class Rude(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(request.param)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Rude) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        endpoint_url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield DynamoStore(client_of(endpoint_url, retries={"total_max_attempts": 1}), "credits")
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_half_an_answer_is_unavailable(rude_store: DynamoStore, call: str) -> None:
+    """A connection that ends before the answer does tells nothing of what happened."""
+    with pytest.raises(UnavailableError):
+        CALLS[call](rude_store)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "network",
+    [
+        ConnectTimeoutError(endpoint_url="x"),
+        ReadTimeoutError(endpoint_url="x"),
+        EndpointConnectionError(endpoint_url="x"),
+        ConnectionClosedError(endpoint_url="x"),
+        SSLError(endpoint_url="x", error=OSError("handshake")),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_a_broken_network_is_unavailable(call: str, network: BotoCoreError) -> None:
+    """Time-outs, refused and dropped connections."""
+    with pytest.raises(UnavailableError):
+        CALLS[call](raising(network))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "code",
+    ["AccessDeniedException", "ResourceNotFoundException", "ValidationException", "UnrecognizedClientException", "ItemCollectionSizeLimitExceededException"],
+)  # fmt: skip
+def test_a_defect_of_ours_goes_through(call: str, code: str) -> None:
+    """What time cannot mend is neither a conflict nor unavailability: it is told as it is."""
+    with pytest.raises(ClientError, match=code):
+        CALLS[call](answering(400, error(code)))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_missing_credentials_go_through(call: str) -> None:
+    """They are a defect of ours."""
+    with pytest.raises(NoCredentialsError):
+        CALLS[call](raising(NoCredentialsError()))
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ("ConditionalCheckFailed", "None", "None"),
+        ("None", "ConditionalCheckFailed", "ConditionalCheckFailed"),
+        ("TransactionConflict", "None", "None"),
+        ("None", "TransactionConflict", "None"),
+        ("TransactionConflict", "ConditionalCheckFailed", "None"),
+        ("ThrottlingError", "ConditionalCheckFailed", "None"),
+        ("ProvisionedThroughputExceeded", "None", "TransactionConflict"),
+    ],
+)
+def test_a_commit_that_met_a_rival_is_a_conflict(codes: tuple[str, ...]) -> None:
+    """A failed condition, or a write under way; either counts before a throttle."""
+    with pytest.raises(ConflictError):
+        CALLS["commit"](answering(400, canceled(*codes)))
+
+
+@pytest.mark.parametrize(
+    "codes", [("ThrottlingError", "None", "None"), ("None", "ProvisionedThroughputExceeded", "ThrottlingError")]
+)
+@pytest.mark.parametrize("call", ["commit", "snapshot"])
+def test_a_transaction_that_was_throttled_is_unavailable(call: str, codes: tuple[str, ...]) -> None:
+    """Without a failed condition among its reasons."""
+    with pytest.raises(UnavailableError):
+        CALLS[call](answering(400, canceled(*codes)))
+
+
+@pytest.mark.parametrize("body", [canceled("None", "TransactionConflict"), error("TransactionConflictException")])
+def test_a_snapshot_in_the_midst_of_a_write_is_a_conflict(body: dict[str, Any]) -> None:
+    """Cancelled by a write under way: decide again."""
+    with pytest.raises(ConflictError) as conflict:
+        CALLS["snapshot"](answering(400, body))
+    assert conflict.value.records == {}
+
+
+@pytest.mark.parametrize(
+    "codes", [("ValidationError", "None", "None"), ("None", "ItemCollectionSizeLimitExceeded", "None")]
+)
+def test_a_transaction_that_can_never_be_written_goes_through(codes: tuple[str, ...]) -> None:
+    """It is a defect of ours."""
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        CALLS["commit"](answering(400, canceled(*codes)))
+
+
+def test_a_conflict_brings_the_records_that_failed_their_conditions() -> None:
+    """Only those, each under its own key; the page, and records that were just locked, bring nothing."""
+    work = {
+        "pk": {"S": "x"},
+        "sk": {"S": "work"},
+        "kind": {"S": "order"},
+        "work_id": {"S": "o1"},
+        "store_id": {"S": "s1"},
+    }
+    work |= {"status": {"S": "ordered"}, "rev": {"N": "9"}}
+    work |= {name: {"N": str(NOW_MS)} for name in ("created_at", "updated_at", "status_at")}
+    body = canceled("ConditionalCheckFailed", "TransactionConflict", "ConditionalCheckFailed")
+    body["CancellationReasons"][0]["Item"] = {"pk": {"S": "account#acme"}, "sk": {"S": "page#000000000001"}}
+    body["CancellationReasons"][2]["Item"] = work
+    with pytest.raises(ConflictError) as conflict:
+        CALLS["commit"](answering(400, body))
+    (key,) = conflict.value.records
+    record = conflict.value.records[key]
+    assert key == ("order", "o1")
+    assert isinstance(record, Work)
+    assert (record.status, record.rev) == ("ordered", 9)
+
+
+def test_records_that_were_left_out_are_asked_for_again() -> None:
+    """A batch may come in pieces; what is left is read with the next call."""
+    asked: list[list[str]] = []
+
+    def send(request: Any, **_: object) -> AWSResponse:
+        keys = json.loads(request.body)["RequestItems"]["credits"]["Keys"]
+        asked.append([key["pk"]["S"] for key in keys])
+        name = keys[0]["pk"]["S"].rpartition("#")[2]
+        item = {**keys[0], "key": {"S": name}, "fingerprint": {"S": "f"}, "version": {"N": "1"}, "count": {"N": "1"}}
+        left = {"credits": {"Keys": keys[1:], "ConsistentRead": True}} if keys[1:] else {}
+        body = {"Responses": {"credits": [item]}, "UnprocessedKeys": left}
+        return AWSResponse("http://127.0.0.1:1", 200, HTTPHeaders(), Raw(json.dumps(body).encode()))
+
+    found = _store(send).read("acme", [("key", f"k{number}") for number in range(3)])
+    assert set(found) == {("key", "k0"), ("key", "k1"), ("key", "k2")}
+    assert [len(names) for names in asked] == [3, 2, 1]
+
+
+def test_a_table_that_reads_nothing_is_unavailable() -> None:
+    """Never a loop without end."""
+    keys = [{"pk": {"S": "account#acme#key#k1"}, "sk": {"S": "key"}}]
+    body = {"Responses": {"credits": []}, "UnprocessedKeys": {"credits": {"Keys": keys}}}
+    with pytest.raises(UnavailableError):
+        CALLS["read"](answering(200, body))
+
+
+def test_every_read_is_strongly_consistent() -> None:
+    """Reads of pages and records ask for it; lists are hints and cannot."""
+    sent: list[dict[str, Any]] = []
+
+    def send(request: Any, **_: object) -> AWSResponse:
+        sent.append(json.loads(request.body))
+        return AWSResponse(
+            "http://127.0.0.1:1", 200, HTTPHeaders(), Raw(b'{"Items": [], "Responses": {}, "UnprocessedKeys": {}}')
+        )
+
+    store = _store(send)
+    for call in ("head", "page", "pages_before", "read"):
+        CALLS[call](store)
+    asked = [request.get("RequestItems", {}).get("credits", request) for request in sent]
+    assert [request["ConsistentRead"] for request in asked] == [True] * 4
+
+
+def test_our_own_time_outs_are_shorter_than_a_caller_waits() -> None:
+    """Two tries of at most four seconds each."""
+    settings: Any = CONFIG
+    assert (settings.connect_timeout, settings.read_timeout) == (1, 3)
+    assert settings.retries["total_max_attempts"] == 2
