@@ -78,8 +78,8 @@ GRANTS = {
     }
     | SECRETS,
     "PurchaseWebhooks": {"PurchaseWebhooksLogs": LOGS, "CreditsTable": WORKS} | SECRETS,
-    "PurchaseLook": {
-        "PurchaseLookLogs": LOGS,
+    "PurchasePoll": {
+        "PurchasePollLogs": LOGS,
         "CreditsTable": WORKS,
         "CreditsTable/index/by_due": {"dynamodb:Query"},
     }
@@ -210,7 +210,7 @@ def test_functions_run_as_deployed(template: Template) -> None:
     assert common["Timeout"] == 29
     assert {name for name, function in functions(template).items() if "Timeout" in function} == {
         "ConsumeWorker",
-        "PurchaseLook",
+        "PurchasePoll",
     }
 
 
