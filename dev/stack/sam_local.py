@@ -20,7 +20,7 @@ import yaml
 
 from dev.stack import deploy
 from dev.stack.places import ROOT, Places, StackInfo, from_environment, running_stack
-from dev.stack.transform import Template, read_template
+from dev.stack.transform import Template, read_template, unrolled
 
 BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
@@ -80,7 +80,7 @@ def sam_local(places: Places, **others: str) -> Iterator[SamLocal]:
         raise SystemExit("error: there is no build; `make build` first")
     info = running_stack(places)
     values = _values(places) | others
-    template = to_local(yaml.safe_load(BUILT.read_text()), values, info["endpoint_url"])
+    template = to_local(unrolled(yaml.safe_load(BUILT.read_text())), values, info["endpoint_url"])
     path = BUILT.with_name("local.json")
     path.write_text(json.dumps(template))
     with _reachable(places.port) as address:

@@ -17,6 +17,8 @@ from dev.stack.places import TEMPLATE
 
 Template = dict[str, Any]
 
+LOOP = "Fn::ForEach::"
+
 # The emulator's way to choose an API's id, and with it its address.
 API_TAGS = {"ms-custom-id": "autocredits"}
 
@@ -29,9 +31,34 @@ class _NoManagedPolicies:
 
 
 def read_template() -> Template:
-    """The SAM template as data, its short tags written out."""
-    template: Template = yaml_parse(TEMPLATE.read_text())
-    return template
+    """The SAM template as data, its short tags and its loops written out."""
+    return unrolled(yaml_parse(TEMPLATE.read_text()))
+
+
+def unrolled(template: Template) -> Template:
+    """Write out the loops over resources as AWS::LanguageExtensions does; SAM's own translator knows none."""
+    resources: dict[str, Any] = {}
+    for logical_id, resource in template["Resources"].items():
+        if logical_id.startswith(LOOP):
+            variable, values, body = resource
+            placeholder = f"${{{variable}}}"
+            for value in values:
+                resources |= {key.replace(placeholder, value): _fill(body[key], placeholder, value) for key in body}
+        else:
+            resources[logical_id] = resource
+    return template | {"Resources": resources}
+
+
+def _fill(part: Any, placeholder: str, value: str) -> Any:
+    """Put a loop's value into a resource, where AWS does: in `Fn::Sub`, which is a plain text once nothing is left."""
+    if isinstance(part, list):
+        return [_fill(item, placeholder, value) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if "Fn::Sub" in part:
+        text = part["Fn::Sub"].replace(placeholder, value)
+        return {"Fn::Sub": text} if "${" in text else text
+    return {key: _fill(item, placeholder, value) for key, item in part.items()}
 
 
 def to_cloudformation(

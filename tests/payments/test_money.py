@@ -9,7 +9,7 @@ import pytest
 from autocredits.domain.purchases.calls import RecordCheckout
 from autocredits.domain.state import Balance
 from autocredits.ledger.ports import Listed
-from functions.purchase import look
+from functions.purchase import poll
 from functions.purchase.payments.port import Checkout
 from tests.payments.shop import BOUGHT, FREE, PRICE, Shop
 from tests.payments.stripe_double import Object, event
@@ -304,12 +304,12 @@ def test_every_order(shop: Shop, end: str, expected: int) -> None:
 
 def test_look_credits_what_was_never_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A payment whose webhook never came is credited by a look; one that comes later changes nothing."""
-    monkeypatch.setattr(look, "providers", lambda: {"stripe": shop.provider})
+    monkeypatch.setattr(poll, "providers", lambda: {"stripe": shop.provider})
     told = shop.double.pay(shop.start())
     shop.ledger.clock.sleep_up_to(121)
     assert shop.ledger.store.list_due(0, shop.ledger.clock.now_ms(), 10) == [
         Listed("acme", shop.purchase().purchase_id)
     ]
-    look.look_after(shop.ledger, Listed("acme", shop.purchase().purchase_id))
+    poll.poll(shop.ledger, Listed("acme", shop.purchase().purchase_id))
     assert (shop.purchase().status, shop.balance()) == ("credited", CREDITED)
     assert (shop.hear(told), shop.balance(), shop.purchase().poll_at) == (200, CREDITED, None)

@@ -6,7 +6,7 @@ import pytest
 
 from autocredits.domain.purchases.record import POLL_DELAYS_MS, Purchase
 from autocredits.ledger.ports import DUE_SHARDS, Listed
-from functions.purchase import look
+from functions.purchase import poll
 from tests.kit.memory import ManualClock
 from tests.payments.shop import BOUGHT, FREE, PRICE, Shop
 
@@ -24,8 +24,8 @@ class Context:
 @pytest.fixture
 def looked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A shop whose provider is the only one, and whose ledger the look works on."""
-    monkeypatch.setattr(look, "providers", lambda: {"stripe": shop.provider})
-    monkeypatch.setattr(look, "ledger", lambda: shop.ledger)
+    monkeypatch.setattr(poll, "providers", lambda: {"stripe": shop.provider})
+    monkeypatch.setattr(poll, "ledger", lambda: shop.ledger)
     return shop
 
 
@@ -34,7 +34,7 @@ def after(shop: Shop, minutes: int) -> dict[str, int]:
     clock = shop.ledger.clock
     assert isinstance(clock, ManualClock)
     clock.at_ms += minutes * MINUTE_MS
-    return look.handler({}, Context())
+    return poll.handler({}, Context())
 
 
 def next_look(purchase: Purchase) -> int | None:
@@ -97,7 +97,7 @@ def test_a_lagging_list_does_no_harm(looked: Shop) -> None:
     event = looked.double.pay(session)
     assert looked.hear(event) == 200
     before = looked.purchase()
-    assert look.look_after(looked.ledger, Listed("acme", before.purchase_id))
+    assert poll.poll(looked.ledger, Listed("acme", before.purchase_id))
     assert looked.purchase() == before
     assert replace(before, status="pending").next_poll(before.created_at) == before.created_at + POLL_DELAYS_MS[0]
     assert (before.price, DUE_SHARDS) == (PRICE, 8)

@@ -50,9 +50,11 @@ COMMITS = READS | {"dynamodb:PutItem"}
 WORKS = COMMITS | {"dynamodb:BatchGetItem"}
 TAKES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
 
-# The secrets of the providers, by the parameter that names them; just these three functions may read them.
+# The secrets of the providers, by the condition that there is one; just these three functions may read them.
 SECRET_ARN = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${%s}-??????"
-SECRETS = {SECRET_ARN % name: {"secretsmanager:GetSecretValue"} for name in ("StripeSecretName", "SandboxSecretName")}
+SECRET_ARNS = {"TakesStripe": SECRET_ARN % "StripeSecretName", "TakesSandbox": SECRET_ARN % "SandboxSecretName"}
+SECRETS = {arn: {"secretsmanager:GetSecretValue"} for arn in SECRET_ARNS.values()}
+SECRETS_POLICY = {"Fn::If": ["TakesPayments", [{"Ref": "PaymentSecrets"}], {"Ref": "AWS::NoValue"}]}
 
 # What each function may do, by the resource it may do it to.
 GRANTS = {
@@ -78,8 +80,8 @@ GRANTS = {
     }
     | SECRETS,
     "PurchaseWebhooks": {"PurchaseWebhooksLogs": LOGS, "CreditsTable": WORKS} | SECRETS,
-    "PurchaseLook": {
-        "PurchaseLookLogs": LOGS,
+    "PurchasePoll": {
+        "PurchasePollLogs": LOGS,
         "CreditsTable": WORKS,
         "CreditsTable/index/by_due": {"dynamodb:Query"},
     }
@@ -89,7 +91,7 @@ GRANTS = {
 
 @pytest.fixture(scope="module")
 def template() -> Template:
-    """The template as written."""
+    """The template, its loops written out."""
     return read_template()
 
 
@@ -147,11 +149,16 @@ def test_tokens_are_checked_against_the_parameters(template: Template) -> None:
     }
 
 
-def always(statement: dict[str, Any]) -> dict[str, Any]:
-    """A statement that may depend on a condition, as it is when the condition holds; else there is none."""
-    if "Fn::If" not in statement:
-        return statement
-    _, then, otherwise = statement["Fn::If"]
+def of_type(template: Template, kind: str) -> dict[str, dict[str, Any]]:
+    """The resources of one type, by their logical ids."""
+    return {logical_id: one for logical_id, one in template["Resources"].items() if one["Type"] == kind}
+
+
+def always(resource: dict[str, Any]) -> dict[str, Any]:
+    """A resource that may depend on a condition, as it is when the condition holds; else there is none."""
+    if "Fn::If" not in resource:
+        return resource
+    _, then, otherwise = resource["Fn::If"]
     assert otherwise == {"Ref": "AWS::NoValue"}
     granted: dict[str, Any] = then
     return granted
@@ -160,6 +167,15 @@ def always(statement: dict[str, Any]) -> dict[str, Any]:
 def as_list(resource: Any) -> list[Any]:
     """The resources of a statement."""
     return resource if isinstance(resource, list) else [resource]
+
+
+def documents(template: Template, role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The policies of a role: its own, and the one that it may share."""
+    for policy in role["Policies"]:
+        yield policy["PolicyDocument"]
+    if "ManagedPolicyArns" in role:
+        assert role["ManagedPolicyArns"] == SECRETS_POLICY
+        yield properties(template, "PaymentSecrets")["PolicyDocument"]
 
 
 def resource_name(resource: dict[str, Any]) -> str:
@@ -178,19 +194,38 @@ def resource_name(resource: dict[str, Any]) -> str:
 def test_a_function_may_do_just_what_it_does(template: Template, name: str) -> None:
     """Each role allows its actions on its resources, named one by one."""
     role = properties(template, f"{name}Role")
-    assert "ManagedPolicyArns" not in role
-    statements = [
-        always(statement) for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]
-    ]
+    statements = [statement for document in documents(template, role) for statement in document["Statement"]]
     assert all(statement["Effect"] == "Allow" for statement in statements)
     assert all(set(statement) == {"Effect", "Action", "Resource"} for statement in statements)
     grants = {
-        resource_name(resource): set(statement["Action"])
+        resource_name(always(resource)): set(statement["Action"])
         for statement in statements
         for resource in as_list(statement["Resource"])
     }
     assert grants == GRANTS[name]
     assert not any("*" in action for actions in grants.values() for action in actions)
+
+
+def test_only_purchases_may_read_the_secrets(template: Template) -> None:
+    """One policy for both providers' secrets, each by its own condition, and three roles that carry it if there is any."""
+    carriers = {
+        name for name, role in of_type(template, "AWS::IAM::Role").items() if "ManagedPolicyArns" in role["Properties"]
+    }
+    assert carriers == {"PurchaseRole", "PurchaseWebhooksRole", "PurchasePollRole"}
+    [(name, policy)] = of_type(template, "AWS::IAM::ManagedPolicy").items()
+    assert (name, policy["Condition"], set(policy["Properties"])) == (
+        "PaymentSecrets",
+        "TakesPayments",
+        {"PolicyDocument"},
+    )
+    [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == [
+        {"Fn::If": [condition, {"Fn::Sub": arn}, {"Ref": "AWS::NoValue"}]} for condition, arn in SECRET_ARNS.items()
+    ]
+    conditions = template["Conditions"]
+    assert conditions["TakesPayments"] == {"Fn::Or": [{"Condition": "TakesStripe"}, {"Condition": "TakesSandbox"}]}
+    for condition, parameter in (("TakesStripe", "StripeSecretName"), ("TakesSandbox", "SandboxSecretName")):
+        assert conditions[condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
 
 
 def test_every_function_has_a_role_and_a_log_of_its_own(template: Template) -> None:
@@ -200,7 +235,30 @@ def test_every_function_has_a_role_and_a_log_of_its_own(template: Template) -> N
         assert "Policies" not in function
         assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
         assert function["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
-        assert properties(template, f"{name}Logs")["RetentionInDays"] > 0
+        logs = template["Resources"][f"{name}Logs"]
+        assert logs["Type"] == "AWS::Logs::LogGroup"
+        assert logs["DeletionPolicy"] == logs["UpdateReplacePolicy"] == "Delete"
+        assert logs["Properties"]["RetentionInDays"] > 0
+    assert len(of_type(template, "AWS::IAM::Role")) == len(of_type(template, "AWS::Logs::LogGroup")) == len(GRANTS)
+
+
+@pytest.mark.parametrize("name", GRANTS)
+def test_every_function_has_an_alarm_for_its_errors(template: Template, name: str) -> None:
+    """One error within a minute is enough, for a function turns what it expects into an answer."""
+    alarm = template["Resources"][f"{name}Errors"]
+    assert alarm["Type"] == "AWS::CloudWatch::Alarm"
+    assert alarm["Properties"] == {
+        "AlarmDescription": f"{name}Function raised an error that it should have turned into an answer",
+        "Namespace": "AWS/Lambda",
+        "MetricName": "Errors",
+        "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": f"{name}Function"}}],
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }
 
 
 def test_functions_run_as_deployed(template: Template) -> None:
@@ -210,7 +268,7 @@ def test_functions_run_as_deployed(template: Template) -> None:
     assert common["Timeout"] == 29
     assert {name for name, function in functions(template).items() if "Timeout" in function} == {
         "ConsumeWorker",
-        "PurchaseLook",
+        "PurchasePoll",
     }
 
 

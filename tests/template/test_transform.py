@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from cfnlint.template import Template
+from samtranslator.yaml_helper import yaml_parse
+
 from dev.stack.package import SOURCES, Package
-from dev.stack.transform import read_template, to_cloudformation
+from dev.stack.places import TEMPLATE
+from dev.stack.transform import LOOP, read_template, to_cloudformation
 
 PARAMETERS = {"JwtIssuer": "http://127.0.0.1:1", "JwtAudience": "a", "Protection": "off"}
 
@@ -25,6 +29,14 @@ def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [
         resource["Properties"] for resource in resources.values() if resource["Type"] == f"AWS::ApiGatewayV2::{kind}"
     ]
+
+
+def test_loops_are_written_out_as_cfn_lint_writes_them_out() -> None:
+    """AWS writes them out itself; cfn-lint's idea of that is another than ours, and knows the whole language."""
+    judge = Template(None, yaml_parse(TEMPLATE.read_text()) | {"Transform": "AWS::LanguageExtensions"}, ["us-east-1"])
+    assert any(logical_id.startswith(LOOP) for logical_id in judge.template["Resources"])
+    assert judge.transform() == []
+    assert read_template()["Resources"] == judge.template["Resources"]
 
 
 def test_every_event_becomes_a_route() -> None:
