@@ -16,8 +16,9 @@ from autocredits.domain.decide import Command, Done, IdempotencyKey
 from autocredits.domain.errors import Problem
 from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
 from autocredits.domain.state import Balance, State
-from autocredits.domain.work.calls import CaptureHold, Debit, Hold, QueueOrder, ReleaseHold
-from autocredits.domain.work.lifecycle import HOLD_MS
+from autocredits.domain.work.calls import Debit, Hold, QueueOrder, SettleHold
+from autocredits.domain.work.charging import Cause
+from autocredits.domain.work.lifecycle import HOLD_MS, Settlement
 from autocredits.domain.work.record import Kind, Work, WorkRequest
 from autocredits.edge.messages import parse_message
 from autocredits.ledger.commit import Accepted, Ledger
@@ -92,9 +93,10 @@ def capture(
     managed: int | None = None,
     kind: Kind = "order",
     caller: Caller = PLATFORM,
-) -> CaptureHold:
+) -> SettleHold:
     """A capture over HTTP."""
-    return CaptureHold(caller=caller, kind=kind, work_id=work_id, attempt=attempt, parts=parts, managed=managed)
+    settlement = Settlement("captured", Cause(actor=caller.actor), managed)
+    return SettleHold(caller=caller, kind=kind, work_id=work_id, attempt=attempt, settlement=settlement, parts=parts)
 
 
 def release(
@@ -104,9 +106,10 @@ def release(
     parts: Sequence[str] | None = None,
     kind: Kind = "order",
     caller: Caller = PLATFORM,
-) -> ReleaseHold:
+) -> SettleHold:
     """A release over HTTP."""
-    return ReleaseHold(caller=caller, kind=kind, work_id=work_id, attempt=attempt, parts=parts, reason="not needed")
+    settlement = Settlement("released", Cause(actor=caller.actor, reason="not needed"))
+    return SettleHold(caller=caller, kind=kind, work_id=work_id, attempt=attempt, settlement=settlement, parts=parts)
 
 
 def adjust(unit: str, amount: int, key: IdempotencyKey | None = None, caller: Caller = PLATFORM) -> Adjust:
@@ -237,7 +240,7 @@ class Account:
 
     def pages(self) -> list[Page]:
         """All pages, oldest first."""
-        return self.store.pages_before(self.account_id, 10**9, 10**9)[::-1]
+        return list(self.store.pages_before(self.account_id, 10**9, 10**9))[::-1]
 
     def balance(self, unit: str = "auto_order") -> tuple[int, int]:
         """Posted and held."""
