@@ -36,7 +36,7 @@ from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
 from autocredits.domain.work.record import WorkRequest
 from autocredits.ledger.commit import Accepted, Answer, Ledger
 from dev.engines import dynamodb as engines
-from tests.engines.tables import TABLE_NAME, client_of, make_store
+from tests.kit.engines import TABLE_NAME, client_of, make_store
 from tests.kit.builders import (
     CATALOG,
     PLATFORM,

@@ -23,7 +23,7 @@ from autocredits.edge.views import debit_view
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.ports import Store
 from dev.engines import dynamodb as engines
-from tests.engines.tables import TABLE_NAME, client_of, make_store
+from tests.kit.engines import TABLE_NAME, client_of, make_store
 from tests.kit.builders import (
     CATALOG,
     PLATFORM,

@@ -17,7 +17,7 @@ from autocredits.domain.records import KeyRecord, Record, RecordKey
 from autocredits.domain.work.record import Part, Work
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot, Store, list_position
 from dev.engines import dynamodb as engines
-from tests.engines.tables import TABLE_NAME, make_store
+from tests.kit.engines import TABLE_NAME, make_store
 from tests.kit.memory import MemoryStore
 
 _numbers = itertools.count(1)

@@ -34,7 +34,7 @@ from functions.consume import app as consume_app
 from functions.consume import worker as consume_worker
 from functions.purchase import app as purchase_app
 from functions.purchase.payments.sandbox import sign
-from tests.engines.tables import client_of
+from tests.kit.engines import client_of
 from tests.kit.books import UNITS, check_page
 from tests.kit.service import Context
 from tests.simulation.deliveries import ACCOUNT, KINDS, PATH, Request, http, order, webhook

@@ -27,7 +27,7 @@ from autocredits.domain.journal import Entry, next_page
 from autocredits.domain.records import KeyRecord
 from autocredits.domain.work.record import Work
 from autocredits.ledger.ports import ConflictError, UnavailableError
-from tests.engines.tables import client_of
+from tests.kit.engines import client_of
 
 NOW_MS = 1_764_000_000_000
 PAGE = next_page("acme", None, NOW_MS, [Entry(kind="opened", actor="a")])

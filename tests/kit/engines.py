@@ -1,0 +1,83 @@
+"""DynamoDB on engines that run on this machine, and the service's own table on them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, get_args
+
+import boto3
+from botocore.config import Config
+
+from autocredits.adapters.aws import CONFIG
+from autocredits.adapters.dynamo import DynamoStore
+from dev.engines.dynamodb import Engine, Name, fetch, start
+from dev.engines.programs import EngineError
+from dev.stack.transform import read_template
+
+__all__ = [
+    "NAMES",
+    "TABLE_NAME",
+    "Endpoint",
+    "Engine",
+    "EngineError",
+    "Name",
+    "client_of",
+    "fetch",
+    "make_store",
+    "make_table",
+    "open_engines",
+    "start",
+    "table_definition",
+]
+
+NAMES: tuple[Name, ...] = get_args(Name)
+TABLE_NAME = "credits"
+THREADS = 64
+
+Endpoint = Callable[[Name], str]
+"""Where an engine answers; it is started when it is first asked for."""
+
+
+def client_of(endpoint_url: str, **options: Any) -> Any:
+    """A client with the service's own settings, for many threads, that talks to nothing but the engine."""
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=CONFIG.merge(Config(max_pool_connections=THREADS, **options)),
+    )
+
+
+def table_definition() -> dict[str, Any]:
+    """What `create_table` is told of the service's table, as the template describes it."""
+    table = read_template()["Resources"]["CreditsTable"]["Properties"]
+    names = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    return {name: table[name] for name in names}
+
+
+def make_table(client: Any, name: str = TABLE_NAME) -> str:
+    """A new table, ready for use; its name."""
+    client.create_table(TableName=name, **table_definition())
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    return name
+
+
+def make_store(engine: Engine) -> DynamoStore:
+    """A store on a new table of the engine."""
+    client = client_of(engine.endpoint_url)
+    return DynamoStore(client, make_table(client))
+
+
+@contextmanager
+def open_engines() -> Iterator[Endpoint]:
+    """Start each engine when it is first asked for, and end all of them with the block."""
+    started: dict[Name, str] = {}
+    with ExitStack() as engines:
+
+        def endpoint(name: Name) -> str:
+            if name not in started:
+                started[name] = engines.enter_context(start(name)).endpoint_url
+            return started[name]
+
+        yield endpoint
