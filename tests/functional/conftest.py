@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from autocredits.adapters import production
 from autocredits.adapters.clock import SystemClock
-from tests.kit.service import Service, template
+from tests.kit.service import Service, forget_clients
+from tests.kit.template import template
 
 SIGNING_SECRET = "whsec_example"
 
@@ -41,10 +41,7 @@ def aws() -> Iterator[None]:
         secret = json.dumps({"signing": [SIGNING_SECRET]})
         boto3.client("secretsmanager").create_secret(Name="sandbox", SecretString=secret)
         yield
-    # They keep clients of this AWS, as a function keeps its own from call to call.
-    production.open_ledger.cache_clear()
-    production.open_queue.cache_clear()
-    production.open_secrets.cache_clear()
+    forget_clients()
 
 
 @pytest.fixture
@@ -56,6 +53,7 @@ def service(aws: None, monkeypatch: pytest.MonkeyPatch) -> Service:  # noqa: ARG
     monkeypatch.setenv("TABLE_NAME", name)
     monkeypatch.setenv("ORDERS_QUEUE_URL", orders_queue_url)
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letter_queue_url)
+    forget_clients()
     return Service(orders_queue_url, dead_letter_queue_url)
 
 

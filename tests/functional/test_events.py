@@ -6,10 +6,10 @@ import json
 import pytest
 
 from autocredits.edge.messages import DATA_BY_TYPE
-from dev.stack.sam_local import event_sources, function_of
 from tests.functional.conftest import SIGNING_SECRET
-from tests.kit.service import Context, Service, handler_of, route_keys, template
+from tests.kit.service import Context, Service, handler_of, route_keys
 from tests.kit.story import EVENTS, STORY, Event, check, recorded, signed
+from tests.kit.template import event_sources, function_of, template
 
 NAMES = sorted(path.stem for path in EVENTS.glob("*.json"))
 BATCH = "worker_batch"

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import boto3
 
-from dev.stack.sam_local import event_sources, function_of, route_key
-from dev.stack.transform import Template, read_template
+from autocredits import bootstrap
+from tests.kit.template import function_of, http_routes, module_of, template
 
 Event = dict[str, Any]
 Handler = Callable[[Event, Any], dict[str, Any]]
@@ -24,18 +24,16 @@ Handler = Callable[[Event, Any], dict[str, Any]]
 PLATFORM = "*"
 
 
-@cache
-def template() -> Template:
-    """The template as written."""
-    return read_template()
+def forget_clients() -> None:
+    """Have the functions open what they run on anew, as a new process does."""
+    for opened in (bootstrap.ledger, bootstrap.queue, bootstrap.secrets):
+        opened.cache_clear()
 
 
 @cache
 def route_keys() -> tuple[str, ...]:
     """Every route, those without a parameter in a place before those with one there, as API Gateway prefers them."""
-    sources = [source for _, _, source in event_sources(template())]
-    keys = [route_key(source["Properties"]) for source in sources if source["Type"] == "HttpApi"]
-    return tuple(sorted(keys, key=lambda key: key.replace("{", "\uffff")))
+    return tuple(sorted(http_routes(), key=lambda key: key.replace("{", "\uffff")))
 
 
 @dataclass(frozen=True)
@@ -79,10 +77,8 @@ class DeadLetter:
 
 def handler_of(event: Event) -> Handler:
     """The handler of the function that the event is for."""
-    properties = template()["Resources"][function_of(template(), event)]["Properties"]
-    module, _, name = properties["Handler"].rpartition(".")
-    folder = properties["CodeUri"].replace("/", ".")
-    handler: Handler = getattr(import_module(module if module.startswith(folder) else f"{folder}.{module}"), name)
+    module, name = module_of(function_of(template(), event))
+    handler: Handler = getattr(import_module(module), name)
     return handler
 
 

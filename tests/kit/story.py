@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from dev.stack.places import ROOT
 from dev.stack.sandbox import sign
+from tests.kit.template import ROOT
 
 EVENTS = ROOT / "events"
 
@@ -76,7 +76,7 @@ STORY = (
     Step("purchases_get", 200, {"purchase_id": PURCHASE, "status": "credited"}),
     Step("purchases_list_get", 200, {"items.0.purchase_id": PURCHASE, "next_cursor": None}),
     Step("coupons_delete", 200, {"uses": 1, "closed": True}),
-    Step("purchase_poll", None, {"looked": 0, "failed": 0}),
+    Step("purchase_poll", None, {"polled": 0, "failed": 0}),
     Step("balance_get", 200, {"balances.auto_order": {"posted": "119.17", "held": "0.00", "available": "119.17"}}),
     Step("entries_get", 200, {"items.0.kind": "purchased", "items.0.purchase_id": PURCHASE}),
 )
