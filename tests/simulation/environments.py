@@ -12,13 +12,13 @@ from functions.balance import app as balance_app
 from functions.consume import app as consume_app
 from functions.purchase import app as purchase_app
 
-APPS = tuple(module.app for module in (account_app, balance_app, consume_app, purchase_app))
+RESOLVERS = tuple(module.app.resolver for module in (account_app, balance_app, consume_app, purchase_app))
 
 CELLS: Sequence[tuple[Any, str]] = (
     (BaseRouter, "current_event"),
     (BaseRouter, "lambda_context"),
     (cold_start, "is_cold_start"),
-    *((app, name) for app in APPS for name in ("context", "processed_stack_frames")),
+    *((resolver, name) for resolver in RESOLVERS for name in ("context", "processed_stack_frames")),
 )
 """Where Powertools keeps what belongs to one call or one environment: owner and attribute."""
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from random import Random
 
-from tests.simulation.deliveries import KINDS, RICH, TIGHT, Delivery, base_store
+from tests.kit.deliveries import KINDS
+from tests.simulation.deliveries import RICH, TIGHT, Delivery, base_store
 from tests.simulation.scheduler import Chooser, Randomly, Replay, Scheduler, Systematic, Worker
 from tests.simulation.truth import Aftermath, check_replays
 from tests.simulation.world import World, within

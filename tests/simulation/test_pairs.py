@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from dev.proof.figures import seed, size, tally
+from tests.kit.figures import seed, size, tally
 from tests.simulation.runs import exhaust, pairs, sample
 from tests.simulation.world import simulated
 

@@ -9,7 +9,8 @@ import pytest
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from autocredits.ledger.ports import UnavailableError
-from tests.simulation.deliveries import ACCOUNT, KINDS, RICH, TIGHT, Delivery, base_store
+from tests.kit.deliveries import ACCOUNT, KINDS
+from tests.simulation.deliveries import RICH, TIGHT, Delivery, base_store
 from tests.simulation.environments import CELLS
 from tests.simulation.leftovers import Place, changed_since, globals_now
 from tests.simulation.runs import Scenario, exhaust, play, replay, sample

@@ -5,8 +5,9 @@ from random import Random
 
 import pytest
 
-from dev.proof.figures import seed, size, tally
-from tests.simulation.deliveries import KINDS, RICH, SHARING_WORK, TIGHT
+from tests.kit.deliveries import KINDS, SHARING_WORK
+from tests.kit.figures import seed, size, tally
+from tests.simulation.deliveries import RICH, TIGHT
 from tests.simulation.runs import Scenario, sample
 from tests.simulation.world import simulated
 

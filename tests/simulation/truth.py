@@ -11,7 +11,8 @@ from typing import Any
 from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
 from autocredits.domain.work.record import Work, message_digest, work_from_map
 from tests.kit.books import UNITS, hash_of
-from tests.simulation.deliveries import ACCOUNT, Delivery, Try
+from tests.kit.deliveries import ACCOUNT
+from tests.simulation.deliveries import Delivery, Try
 from tests.simulation.world import World
 
 CELLS = {"none": 100, "bce": 133, "qtrack": 250, "tracking_generator": 200}

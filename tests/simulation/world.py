@@ -7,32 +7,27 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from autocredits.bootstrap import catalog
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page
 from autocredits.domain.kinds import GLOBAL_KINDS
-from autocredits.domain.records import RecordKey, Records
-from autocredits.edge.telemetry import logger
+from autocredits.domain.records import RecordKey, RecordList, Records
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot
-from functions.account import app as account_app
-from functions.balance import app as balance_app
-from functions.consume import app as consume_app
-from functions.consume import worker as consume_worker
-from functions.purchase import app as purchase_app
-from functions.purchase import webhooks
 from functions.purchase.payments import registry
 from functions.purchase.payments.port import Checkout, Started
 from functions.purchase.payments.sandbox import Sandbox
+from tests.kit.deliveries import BEGIN_MS
+from tests.kit.handlers import SECRET, handlers_on
 from tests.kit.memory import MemoryStore
 from tests.simulation.environments import Environment
 from tests.simulation.scheduler import (
+    ALL,
     ANSWER_LOST,
     CONFLICT,
     CRASH_AFTER,
@@ -44,9 +39,7 @@ from tests.simulation.scheduler import (
     Scheduler,
 )
 
-BEGIN_MS = 1_795_521_600_000  # 2026-11-24T12:00:00Z
 CALL_MS = 5
-SECRET = "whsec_scheduler"
 
 ASKS = (DONE, LOST, CRASH_BEFORE)
 CHANGES = (DONE, LOST, ANSWER_LOST, CRASH_BEFORE, CRASH_AFTER)
@@ -199,10 +192,10 @@ class SimStorePort:
         page: Page | None = self._ask("page", _journal(account_id), lambda: store.seen().page(account_id, version))
         return page
 
-    def pages_before(self, account_id: str, version: int, limit: int) -> list[Page]:
+    def pages_before(self, account_id: str, version: int, limit: int) -> Sequence[Page]:
         """Older pages that show."""
-        read = lambda: self.world.store.seen().pages_before(account_id, version, limit)  # noqa: E731
-        pages: list[Page] = self._ask("pages", _journal(account_id), read)
+        read = partial(MemoryStore.pages_before, account_id=account_id, version=version, limit=limit)
+        pages: Sequence[Page] = self._ask("pages", _journal(account_id), lambda: read(self.world.store.seen()))
         return pages
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
@@ -223,20 +216,20 @@ class SimStorePort:
         snapshot: Snapshot = self.world.call(call)
         return snapshot
 
-    def list_orders(
-        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
-    ) -> list[Listed]:
-        """Orders."""
-        store = self.world.store
-        return store.list_orders(account_id, status, start=start, newest_first=newest_first, limit=limit)
-
-    def list_purchases(self, account_id: str, *, start: str, limit: int) -> list[Listed]:
-        """Purchases."""
-        return self.world.store.list_purchases(account_id, start=start, limit=limit)
-
-    def list_due(self, shard: int, now_ms: int, limit: int) -> list[Listed]:
-        """What is due."""
-        return self.world.store.list_due(shard, now_ms, limit)
+    def list(
+        self,
+        which: RecordList,
+        account_id: str,
+        *,
+        start: str = "",
+        newest_first: bool = False,
+        limit: int,
+        shard: int | None = None,
+    ) -> Sequence[Listed]:
+        """A list as the records show."""
+        read = partial(MemoryStore.list, start=start, newest_first=newest_first, limit=limit, shard=shard)
+        listed: Sequence[Listed] = self._ask("list", ALL, lambda: read(self.world.store.seen(), which, account_id))
+        return listed
 
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
@@ -292,11 +285,11 @@ class SimQueue:
 
     def dead_letter(self, body: str, reason: str) -> None:
         """Put a message to the dead letters."""
-        self.world.call(Call("bury", lambda: self.world.dead.append((body, reason)), CHANGES))
+        self.world.call(Call("dead letter", lambda: self.world.dead.append((body, reason)), CHANGES))
 
     def defer(self, receipt: str, seconds: int) -> None:  # noqa: ARG002 - the port's form
         """The message is shown again later, as every message that is not acknowledged."""
-        self.world.call(Call("put off", lambda: None, CHANGES))
+        self.world.call(Call("defer", lambda: None, CHANGES))
 
 
 @dataclass(slots=True)
@@ -343,38 +336,18 @@ def within(one: World) -> Iterator[World]:
         _worlds.pop()
 
 
-LEDGER_USERS = (account_app, balance_app, consume_app, consume_worker, purchase_app, webhooks)
-
-SETTINGS = {
-    "TABLE_NAME": "table",
-    "ORDERS_QUEUE_URL": "orders",
-    "DEAD_LETTER_QUEUE_URL": "dead",
-    "POWERTOOLS_METRICS_NAMESPACE": "autocredits",
-    "POWERTOOLS_SERVICE_NAME": "autocredits",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-    "SANDBOX_SECRET_NAME": "sandbox",
-    "SANDBOX_PAGE_URL": "http://127.0.0.1:2",
-}
-
-
 @contextmanager
 def simulated() -> Iterator[None]:
-    """Give the handlers the ports of the present world, and keep their logs to themselves."""
-    with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        for module in LEDGER_USERS:
-            patch.setattr(module, "open_ledger", lambda _: world().mine().ledger)
-        for module in (consume_app, consume_worker):
-            patch.setattr(module, "open_queue", lambda *_: world().mine().queue)
-        patch.setattr(registry, "open_secrets", lambda: world().mine().secrets)
+    """Give the handlers the ports of the present world, and keep what they print to themselves."""
+    ports = (lambda: world().mine().ledger, lambda: world().mine().queue, lambda: world().mine().secrets)
+    with (
+        handlers_on(*ports) as patch,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+    ):
         patch.setattr(
             registry,
             "Sandbox",
             lambda page_url, secrets: SimSandbox(page_url, secrets, now_s=lambda: world().at_ms / 1000),
         )
-        level = logger.log_level
-        logger.setLevel("CRITICAL")
-        with redirect_stdout(nowhere):
-            yield
-        logger.setLevel(level)
+        yield
