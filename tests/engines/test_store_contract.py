@@ -1,10 +1,10 @@
-"""The contract of the Store port, kept alike in memory and on two engines that speak DynamoDB."""
+"""The contract of the Store port, kept alike in memory and on every engine that speaks DynamoDB."""
 
-import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from boto3.dynamodb.types import TypeSerializer
@@ -13,86 +13,32 @@ from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Entry, Page, next_page
-from autocredits.domain.records import KeyRecord, Record, RecordKey
-from autocredits.domain.work.record import Part, Work
-from autocredits.ledger.ports import ConflictError, Listed, Snapshot, Store, list_position
-from dev.engines import dynamodb as engines
-from tests.kit.engines import TABLE_NAME, make_store
+from autocredits.domain.purchases.record import DUE_PURCHASES, PURCHASES, Purchase
+from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList
+from autocredits.domain.work.record import ORDERS, ORDERS_BY_STATUS, Work
+from autocredits.ledger.ports import ConflictError, Listed, Snapshot, Store, list_position, shard_of
+from tests.engines.samples import key_record, pages_of, purchase, put, work
+from tests.kit.builders import NOW_MS, fresh
+from tests.kit.engines import NAMES, Endpoint, client_of, make_table
 from tests.kit.memory import MemoryStore
 
-_numbers = itertools.count(1)
-NOW_MS = 1_764_000_000_000
+
+ON_A_TABLE = [pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "memory",
-        pytest.param("dynoxide", marks=pytest.mark.slow),
-        pytest.param("ministack", marks=pytest.mark.slow),
-    ],
-)
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+@pytest.fixture(scope="module", params=["memory", *ON_A_TABLE])
+def store(request: pytest.FixtureRequest, endpoint: Endpoint) -> Store:
     """Each store in turn."""
     if request.param == "memory":
-        yield MemoryStore()
-        return
-    with engines.start(request.param) as engine:
-        yield make_store(engine)
+        return MemoryStore()
+    client = client_of(endpoint(request.param))
+    return DynamoStore(client, make_table(client, f"credits-{uuid4().hex}"))
 
 
 @pytest.fixture
 def account_id() -> str:
     """An account that no other test uses."""
-    return f"account-{next(_numbers)}"
-
-
-def pages_of(account_id: str, count: int, first: Page | None = None) -> list[Page]:
-    """So many pages with every kind of field, one after the other."""
-    pages: list[Page] = [] if first is None else [first]
-    for number in range(count):
-        entries = [
-            Entry(kind="granted", actor="\u00e4 \u20ac \U0001f600", unit="auto_order", posted=number + 1, reason=""),
-            Entry(kind="standing", actor="a", changes={"low_balance": None, "status": "active"}),
-            Entry(
-                kind="held", actor="a", unit="auto_order", held=1, order_id="o1", attempt=1, expires_at=NOW_MS, cost=7
-            ),
-        ]
-        pages.append(next_page(account_id, pages[-1] if pages else None, NOW_MS + number, entries))
-    return pages if first is None else pages[1:]
-
-
-def key_record(key: str = "k1", version: int = 1) -> RecordWrite:
-    """A new key."""
-    return RecordWrite(("key", key), KeyRecord(key=key, fingerprint="f", version=version, count=1), None)
-
-
-def work(order_id: str = "o1", *, rev: int = 1, status: str = "processing", **values: Any) -> Work:
-    """An order's record."""
-    part = Part(status="open", credits=100, tracking="bce", rate_card="2024-01", expires_at=NOW_MS, entry_id="1.0")
-    plain: dict[str, Any] = {
-        "kind": "order",
-        "work_id": order_id,
-        "store_id": "s1",
-        "order_type": "auto",
-        "tracking": "bce",
-        "status": status,
-        "parts": {"order": part, "tracking": replace(part, credits=33)},
-        "charged": {"tracking:qtrack": "1.0"},
-        "known_parts": ("order", "tracking"),
-        "seen": ("a" * 32,),
-        "versions": (1,),
-        "created_at": NOW_MS,
-        "updated_at": NOW_MS,
-        "status_at": NOW_MS,
-        "rev": rev,
-    }
-    return Work(**(plain | values))
-
-
-def put(record: Work, expected_rev: int | None) -> RecordWrite:
-    """A write of an order's record."""
-    return RecordWrite(record.key(), record, expected_rev)
+    return fresh("account")
 
 
 def commit_all(store: Store, account_id: str, pages: Sequence[Page]) -> None:
@@ -116,7 +62,7 @@ def test_an_account_that_does_not_exist_is_empty(store: Store, account_id: str) 
     assert store.read(account_id, [("key", "k1"), ("order", "o1")]) == {}
     assert store.read(account_id, []) == {}
     assert store.snapshot(account_id, 1, [("key", "k1")]) == Snapshot(page_exists=False, records={})
-    assert store.list_orders(account_id, None, start="", newest_first=True, limit=10) == []
+    assert store.list(ORDERS, account_id, limit=10) == []
 
 
 def test_a_page_is_read_as_it_was_written(store: Store, account_id: str) -> None:
@@ -154,10 +100,9 @@ def test_accounts_do_not_see_each_other(store: Store, account_id: str) -> None:
     """Also where one's name is the beginning of the other's."""
     longer = f"{account_id}0"
     (page,) = pages_of(account_id, 1)
-    store.commit(account_id, page, [key_record(), put(work(), None)])
+    store.commit(account_id, page, [key_record(), put(work())])
     assert store.head(longer) is None
     assert store.read(longer, [("key", "k1"), ("order", "o1")]) == {}
-    assert store.list_orders(longer, None, start="", newest_first=True, limit=10) == []
     (other,) = pages_of(longer, 1)
     store.commit(longer, other, [key_record()])
     assert store.head(account_id) == page
@@ -167,7 +112,7 @@ def test_records_are_read_as_they_were_written(store: Store, account_id: str) ->
     """Keys, orders and products; an order and a product of one name are two; what is missing is left out."""
     order, product = work("x"), work("x", kind="product", parts={}, status="accepted")
     key = key_record("x")
-    store.commit(account_id, None, [key, put(order, None), put(product, None)])
+    store.commit(account_id, None, [key, put(order), put(product)])
     wanted: list[RecordKey] = [("key", "x"), ("order", "x"), ("product", "x"), ("order", "y")]
     found = store.read(account_id, wanted)
     assert found == {("key", "x"): key.record, ("order", "x"): order, ("product", "x"): product}
@@ -189,7 +134,7 @@ def test_page_and_records_are_one_commit(store: Store, account_id: str) -> None:
     """After it all of them are there."""
     (page,) = pages_of(account_id, 1)
     order = work()
-    store.commit(account_id, page, [key_record(), put(order, None)])
+    store.commit(account_id, page, [key_record(), put(order)])
     assert store.head(account_id) == page
     assert store.read(account_id, [("order", "o1")]) == {("order", "o1"): order}
     assert store.snapshot(account_id, 1, [("order", "o1"), ("order", "o2")]) == Snapshot(
@@ -203,7 +148,7 @@ def test_a_page_number_is_given_once(store: Store, account_id: str) -> None:
     first, second = pages_of(account_id, 2)
     store.commit(account_id, first, [])
     rival = next_page(account_id, None, NOW_MS, [Entry(kind="opened", actor="b")])
-    assert refused(store, account_id, rival, [key_record(), put(work(), None)]) == {}
+    assert refused(store, account_id, rival, [key_record(), put(work())]) == {}
     assert store.page(account_id, 1) == first
     assert store.read(account_id, [("key", "k1"), ("order", "o1")]) == {}
     store.commit(account_id, second, [key_record()])
@@ -214,16 +159,16 @@ def test_a_new_record_must_not_be_there(store: Store, account_id: str) -> None:
     first, second = pages_of(account_id, 2)
     key = key_record()
     store.commit(account_id, first, [key])
-    assert refused(store, account_id, second, [key_record(version=2), put(work(), None)]) == {("key", "k1"): key.record}
+    assert refused(store, account_id, second, [key_record(version=2), put(work())]) == {("key", "k1"): key.record}
     assert store.head(account_id) == first
     assert store.read(account_id, [("order", "o1")]) == {}
-    store.commit(account_id, second, [put(work(), None)])
+    store.commit(account_id, second, [put(work())])
 
 
 def test_a_known_record_must_have_its_rev(store: Store, account_id: str) -> None:
     """With the rev as read it is written; with an older, a newer or none it is refused and brought along."""
     first, second = work(rev=1), work(rev=2, status="ordered")
-    store.commit(account_id, None, [put(first, None)])
+    store.commit(account_id, None, [put(first)])
     store.commit(account_id, None, [put(second, 1)])
     third = work(rev=3, status="shipped")
     for expected_rev in (1, 3, None):
@@ -242,14 +187,14 @@ def test_several_reasons_come_at_once(store: Store, account_id: str) -> None:
     """A page that is taken, a key and two orders in the way: all records are brought, and no others."""
     (page,) = pages_of(account_id, 1)
     key, one, two = key_record(), work("o1"), work("o2", rev=5)
-    store.commit(account_id, page, [key, put(one, None), put(two, None)])
+    store.commit(account_id, page, [key, put(one), put(two)])
     rival = next_page(account_id, None, NOW_MS, [Entry(kind="opened", actor="b")])
     writes = [
         key_record("fresh"),
         key_record(),
         put(work("o1", rev=8), 7),
         put(work("o2", rev=6), 5),
-        put(work("o3"), None),
+        put(work("o3")),
         put(work("gone", rev=2), 1),
     ]
     assert refused(store, account_id, rival, writes) == {("key", "k1"): key.record, ("order", "o1"): one}
@@ -263,8 +208,8 @@ def test_several_reasons_come_at_once(store: Store, account_id: str) -> None:
 def test_the_last_of_many_refuses_all(store: Store, account_id: str) -> None:
     """All or nothing: whichever of fifty writes cannot be made, none is."""
     (page,) = pages_of(account_id, 1)
-    store.commit(account_id, None, [put(work("o49"), None)])
-    writes = [put(work(f"o{number}"), None) for number in range(50)]
+    store.commit(account_id, None, [put(work("o49"))])
+    writes = [put(work(f"o{number}")) for number in range(50)]
     assert set(refused(store, account_id, page, writes)) == {("order", "o49")}
     assert set(store.read(account_id, [write.key for write in writes])) == {("order", "o49")}
     assert store.head(account_id) is None
@@ -274,9 +219,7 @@ def test_a_full_page_and_its_records_are_one_commit(store: Store, account_id: st
     """49 entries, each with a key and a work record: 99 writes at once."""
     entries = [Entry(kind="granted", actor="a", unit="finder", posted=1, reason="x" * 200) for _ in range(49)]
     page = next_page(account_id, None, NOW_MS, entries)
-    writes = [key_record(f"k{number}") for number in range(49)] + [
-        put(work(f"o{number}"), None) for number in range(49)
-    ]
+    writes = [key_record(f"k{number}") for number in range(49)] + [put(work(f"o{number}")) for number in range(49)]
     store.commit(account_id, page, writes)
     assert store.head(account_id) == page
     assert len(store.read(account_id, [write.key for write in writes])) == 98
@@ -301,7 +244,7 @@ def test_records_alone_may_hang_on_an_absent_page(store: Store, account_id: str)
 def test_a_work_record_keeps_200_messages(store: Store, account_id: str) -> None:
     """The largest record there can be is stored and read whole."""
     full = work(seen=tuple(f"{number:032d}" for number in range(200)), versions=tuple(range(1, 400)), reason="x" * 1000)
-    store.commit(account_id, None, [put(full, None)])
+    store.commit(account_id, None, [put(full)])
     assert store.read(account_id, [("order", "o1")]) == {("order", "o1"): full}
 
 
@@ -342,7 +285,7 @@ def overwrite(store: DynamoStore, account_id: str, version: int, attributes: dic
     """Put an item where a page lies, as somebody with the table in his hands could."""
     place = {"pk": f"account#{account_id}", "sk": f"page#{version:012d}"}
     item = {name: TypeSerializer().serialize(value) for name, value in (place | attributes).items()}
-    store.client.put_item(TableName=TABLE_NAME, Item=item)
+    store.client.put_item(TableName=store.table_name, Item=item)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -359,6 +302,7 @@ def test_a_damaged_page_is_never_shown(store: Store, account_id: str, damage: Da
     assert store.page(account_id, 1) is not None
 
 
+@pytest.mark.parametrize("store", ON_A_TABLE, indirect=True)
 @pytest.mark.parametrize(
     "damage",
     [
@@ -370,8 +314,7 @@ def test_a_damaged_page_is_never_shown(store: Store, account_id: str, damage: Da
 )
 def test_a_page_without_its_hash_is_damaged(store: Store, account_id: str, damage: Damage) -> None:
     """On the table: a page whose hash or link is missing or of another type raises BrokenInvariantError."""
-    if not isinstance(store, DynamoStore):
-        pytest.skip("in memory the hash is no attribute")
+    assert isinstance(store, DynamoStore)
     (page,) = pages_of(account_id, 1)
     item = {**page.to_map(), "prev": bytes.fromhex(page.prev), "hash": bytes.fromhex(page.hash)}
     damage(item)
@@ -388,37 +331,172 @@ def test_a_page_of_another_account_is_damaged(store: Store, account_id: str) -> 
         store.head(account_id)
 
 
-def test_orders_are_listed_by_creation(store: Store, account_id: str) -> None:
-    """Newest first or oldest first, beyond a position, at most so many; products and keys are no orders."""
-    orders = [work(f"o{number:02d}", created_at=NOW_MS + number) for number in range(30)]
-    store.commit(account_id, None, [put(order, None) for order in orders])
-    store.commit(account_id, None, [key_record(), put(work("p1", kind="product"), None)])
-    expected = [Listed(list_position(order.created_at, order.work_id), order.work_id) for order in orders]
+@dataclass(frozen=True)
+class Sample:
+    """Items of one list, one a millisecond from a time of their own on, and what else may not stand in it."""
 
-    def listed(start: str, limit: int, *, newest_first: bool) -> list[Listed]:
-        return store.list_orders(account_id, None, start=start, newest_first=newest_first, limit=limit)
-
-    assert listed("", 100, newest_first=True) == expected[::-1]
-    assert listed("", 100, newest_first=False) == expected
-    assert listed("", 7, newest_first=True) == expected[::-1][:7]
-    assert listed(expected[10].position, 4, newest_first=True) == expected[9:5:-1]
-    assert listed(expected[10].position, 4, newest_first=False) == expected[11:15]
-    assert listed(expected[0].position, 4, newest_first=True) == []
+    which: RecordList
+    make: Callable[[str, int], Work | Purchase]
+    others: tuple[Work | Purchase, ...]
 
 
-@pytest.mark.parametrize("status", ["queued", "failed"])
-def test_queued_and_failed_orders_have_a_list_of_their_own(store: Store, account_id: str, status: str) -> None:
-    """By the time they got the status, and only as long as they have it."""
-    records = [
-        work("o1", status=status, created_at=NOW_MS, status_at=NOW_MS + 9),
-        work("o2", status=status, created_at=NOW_MS + 1, status_at=NOW_MS + 5),
-        work("o3", status="processing"),
-        work("o4", status="failed" if status == "queued" else "queued"),
+def _order(status: str) -> Callable[[str, int], Work]:
+    """Orders that were created the other way round than they got their status."""
+    return lambda name, at_ms: work(name, status=status, created_at=2 * NOW_MS - at_ms, status_at=at_ms)
+
+
+SAMPLES = {
+    "orders": Sample(
+        ORDERS,
+        lambda name, at_ms: work(name, created_at=at_ms, status_at=2 * NOW_MS - at_ms),
+        (work("x1", kind="product"), purchase("x2")),
+    ),
+    "queued": Sample(ORDERS_BY_STATUS["queued"], _order("queued"), (work("x1"), work("x2", status="failed"))),
+    "failed": Sample(ORDERS_BY_STATUS["failed"], _order("failed"), (work("x1"), work("x2", status="queued"))),
+    "purchases": Sample(
+        PURCHASES, lambda name, at_ms: purchase(name, created_at=at_ms, poll_at=2 * NOW_MS - at_ms), (work("x1"),)
+    ),
+    "due": Sample(
+        DUE_PURCHASES,
+        lambda name, at_ms: purchase(name, created_at=2 * NOW_MS - at_ms, poll_at=at_ms),
+        (work("x1"), purchase("x2", poll_at=None)),
+    ),
+}
+
+SOME = 60
+"""So many items that each shard has several."""
+
+
+@pytest.fixture(params=SAMPLES)
+def sample(request: pytest.FixtureRequest) -> Sample:
+    """Each list in turn."""
+    return SAMPLES[request.param]
+
+
+def owner_of(sample: Sample, account_id: str) -> str:
+    """For whom the list is read."""
+    return NO_ACCOUNT if sample.which.shared else account_id
+
+
+def fill(store: Store, sample: Sample, account_id: str, *, first_ms: int = NOW_MS) -> list[Listed]:
+    """Store items, and others, of the account; how the list is to show the items, oldest first."""
+    names = [fresh("item") for _ in range(SOME)]
+    times = [first_ms + number // 2 for number in range(SOME)]  # two of each millisecond
+    records = [sample.make(name, at_ms) for name, at_ms in zip(names, times, strict=True)]
+    store.commit(account_id, None, [key_record(), *(put(record) for record in (*records, *sample.others))])
+    whole_names = [f"{account_id}#{name}" if sample.which.shared else name for name in names]
+    positions = [list_position(at_ms, name) for at_ms, name in zip(times, whole_names, strict=True)]
+    return sorted(Listed(position, account_id, name) for position, name in zip(positions, names, strict=True))
+
+
+def own(listed: Sequence[Listed], *account_ids: str) -> list[Listed]:
+    """What is listed of these accounts: a shared list shows the items of other tests too."""
+    return [one for one in listed if one.account_id in account_ids]
+
+
+def walk(store: Store, which: RecordList, owner: str, limit: int, *, newest_first: bool) -> list[Listed]:
+    """The whole list, read on and on from the last item that was shown."""
+    found: list[Listed] = []
+    while True:
+        start = found[-1].position if found else ""
+        page = store.list(which, owner, start=start, newest_first=newest_first, limit=limit)
+        assert len(page) <= limit
+        found += page
+        if len(page) < limit:
+            return found
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest first", "newest first"])
+@pytest.mark.parametrize("limit", [7, 1000])
+def test_a_list_shows_its_items_by_time(
+    store: Store, account_id: str, sample: Sample, limit: int, *, newest_first: bool
+) -> None:
+    """Read page by page in either direction, it shows each of its items once, and nothing else."""
+    expected = fill(store, sample, account_id)
+    if newest_first:
+        expected.reverse()
+    found = walk(store, sample.which, owner_of(sample, account_id), limit, newest_first=newest_first)
+    assert own(found, account_id) == expected
+    assert found == sorted(set(found), reverse=newest_first)
+
+
+def test_a_list_goes_on_beyond_a_position(store: Store, account_id: str, sample: Sample) -> None:
+    """In either direction, without the item at the position itself, and with no more than were asked for."""
+    owner, first_ms = owner_of(sample, account_id), NOW_MS + 1_000_000 * int(account_id.partition("-")[2])
+    items = fill(store, sample, account_id, first_ms=first_ms)
+    middle = items[10].position
+    assert list(store.list(sample.which, owner, start=middle, limit=4)) == items[11:15]
+    assert list(store.list(sample.which, owner, start=middle, newest_first=True, limit=4)) == items[9:5:-1]
+    assert own(store.list(sample.which, owner, start=items[-1].position, limit=4), account_id) == []
+    assert own(store.list(sample.which, owner, start=items[0].position, newest_first=True, limit=4), account_id) == []
+
+
+def test_a_shard_shows_its_share(store: Store, account_id: str, sample: Sample) -> None:
+    """Each item stands in one shard, by its id, and the shards together are the list."""
+    items = fill(store, sample, account_id)
+    shares = [
+        own(store.list(sample.which, owner_of(sample, account_id), limit=10_000, shard=shard), account_id)
+        for shard in range(sample.which.shards)
     ]
-    store.commit(account_id, None, [put(record, None) for record in records])
-    listed = store.list_orders(account_id, status, start="", newest_first=False, limit=10)
-    assert [one.work_id for one in listed] == ["o2", "o1"]
-    assert listed[0].position == list_position(NOW_MS + 5, "o2")
-    store.commit(account_id, None, [put(replace(records[1], status="ordered", rev=2), 1)])
-    listed = store.list_orders(account_id, status, start="", newest_first=True, limit=10)
-    assert [one.work_id for one in listed] == ["o1"]
+    assert all(shares)
+    for shard, share in enumerate(shares):
+        assert share == [item for item in items if shard_of(sample.which, item.item_id) == shard]
+
+
+def test_a_list_tells_whose_an_item_is(store: Store, account_id: str, sample: Sample) -> None:
+    """Accounts see their own items; a list that all share names the account of each, also where ids are the same."""
+    other_id, records = f"{account_id}0", [sample.make("same", NOW_MS)]
+    for owner in (account_id, other_id):
+        store.commit(owner, None, [put(record) for record in records])
+    if sample.which.shared:
+        found = own(store.list(sample.which, NO_ACCOUNT, limit=10_000), account_id, other_id)
+        assert {(one.account_id, one.item_id) for one in found} == {(account_id, "same"), (other_id, "same")}
+        assert {one.at_ms() for one in found} == {NOW_MS}
+    else:
+        for owner in (account_id, other_id):
+            (found_one,) = store.list(sample.which, owner, limit=10)
+            assert (found_one.account_id, found_one.item_id, found_one.at_ms()) == (owner, "same", NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("which", "before", "after"),
+    [
+        (ORDERS_BY_STATUS["queued"], work(status="queued"), work(rev=2, status="processing")),
+        (ORDERS_BY_STATUS["failed"], work(status="failed"), work(rev=2, status="queued")),
+        (DUE_PURCHASES, purchase(poll_at=NOW_MS), purchase(rev=2, status="credited")),
+    ],
+)
+def test_an_item_leaves_its_list(
+    store: Store, account_id: str, which: RecordList, before: Work | Purchase, after: Work | Purchase
+) -> None:
+    """It is listed as long as its record says so."""
+    owner = NO_ACCOUNT if which.shared else account_id
+    store.commit(account_id, None, [put(before)])
+    assert len(own(store.list(which, owner, limit=10_000), account_id)) == 1
+    store.commit(account_id, None, [put(after, 1)])
+    assert own(store.list(which, owner, limit=10_000), account_id) == []
+
+
+def test_an_item_moves_in_its_list(store: Store, account_id: str) -> None:
+    """A purchase that is polled again later stands at its new time alone."""
+    store.commit(account_id, None, [put(purchase(poll_at=NOW_MS))])
+    store.commit(account_id, None, [put(purchase(rev=2, poll_at=NOW_MS + 5), 1)])
+    (found,) = own(store.list(DUE_PURCHASES, NO_ACCOUNT, limit=10_000), account_id)
+    assert found.at_ms() == NOW_MS + 5
+
+
+@pytest.mark.parametrize("store", ON_A_TABLE, indirect=True)
+def test_an_item_that_an_index_shows_twice_is_listed_once(store: Store, account_id: str) -> None:
+    """On the table: two index entries of one place, as while an index catches up."""
+    assert isinstance(store, DynamoStore)
+    store.commit(account_id, None, [put(work())])
+    shard = shard_of(ORDERS, "o1")
+    index_entry = {
+        "pk": f"account#{account_id}#order#left behind",
+        "sk": "work",
+        "by_creation_pk": f"account#{account_id}#orders#{shard}",
+        "by_creation_sk": list_position(NOW_MS, "o1"),
+    }
+    item = {name: TypeSerializer().serialize(value) for name, value in index_entry.items()}
+    store.client.put_item(TableName=store.table_name, Item=item)
+    assert [one.item_id for one in store.list(ORDERS, account_id, limit=10)] == ["o1"]
