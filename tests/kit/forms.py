@@ -1,0 +1,201 @@
+"""What each release wrote, kept in `tests/forms/<release>/items.json`, and the story in which it wrote it.
+
+The story meets every kind of page, entry and record. What an earlier release wrote is never changed.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from autocredits.domain import decide, journal
+from autocredits.domain.decide import Draft
+from autocredits.domain.journal import Entry, Page, hash_of
+from autocredits.domain.records import Record, RecordKey
+from autocredits.domain.state import State
+from autocredits.domain.work.record import Work
+from functions.purchase.payments.sandbox import sign
+from tests.kit.service import Context, Service, handler_of, http_event, sourcing, work
+
+SIGNING_SECRET = "whsec_example"
+BASE = "/v1/accounts/acme"
+FOLDER = Path(__file__).resolve().parents[1] / "forms"
+RELEASES = sorted((path.name for path in FOLDER.iterdir()), key=lambda name: [int(part) for part in name.split(".")])
+
+Item = dict[str, Any]
+
+
+def tell(service: Service) -> None:
+    """Let the story happen in account `acme`."""
+    open_and_correct(service)
+    charge(service)
+    use_the_queue(service)
+    buy(service)
+
+
+def open_and_correct(service: Service) -> None:
+    """An account with more than its free credits, a threshold, and a short pause."""
+    service.open("acme", extra="500.00")
+    managed = {"unit": "managed", "amount": "900.00", "reason": "moved in", "reference": "ticket-7"}
+    assert service.call("POST", f"{BASE}/adjustments", managed, key="adjust-managed").status == 201
+    assert service.call("PUT", f"{BASE}/settings", {"low_balance": "2.00"}).status == 200
+    assert service.call("PATCH", BASE, {"status": "paused", "reason": "asked for"}).status == 200
+    assert service.call("PATCH", BASE, {"status": "active"}).status == 200
+
+
+def charge(service: Service) -> None:
+    """Debits, holds that are captured, released and left open, a later conversion, and sourcing."""
+    for number, wanted in enumerate(
+        [
+            work("D-1", "auto", "bce"),
+            work("D-2", "fba", "none", cost="23.50"),
+            work("D-1", "auto", "qtrack"),
+            sourcing(),
+        ]
+    ):
+        assert service.call("POST", f"{BASE}/debits", wanted, key=f"debit-{number}").status == 201
+    for name, wanted in {
+        "H-1": work("H-1", "fba", "qtrack", cost="10.00"),
+        "H-2": work("H-2"),
+        "H-3": work("H-3"),
+    }.items():
+        assert service.call("POST", f"{BASE}/holds", wanted, key=f"hold-{name}").status == 201
+    assert service.call("POST", f"{BASE}/holds/H-1~1/capture", {"parts": ["order"], "managed": "9.00"}).status == 200
+    assert service.call("POST", f"{BASE}/holds/H-2~1/release", {"reason": "not needed"}).status == 200
+
+
+def use_the_queue(service: Service) -> None:
+    """Orders that are placed, fail, are resent and are refused; conversions; sourcing that is rejected."""
+    for name in ("Q-1", "Q-2", "Q-3"):
+        body = work(name, "auto", "bce") if name != "Q-3" else work(name, "fba", "none", cost="5000.00")
+        assert service.call("POST", f"{BASE}/orders", body, key=f"order-{name}").status == 202
+        service.deliver()
+    placed = {"order_id": "Q-1", "supplier_order_id": "S-1"}
+    service.process("auto_order.placed", placed)
+    service.process("tracking_conversion.completed", {"order_id": "Q-1", "tracking_number": "BCE1"})
+    service.process("auto_order.failed", {"order_id": "Q-2", "reason": "out of stock"})
+    assert service.call("POST", f"{BASE}/orders/Q-2/resend").status == 202
+    conversion = {"order_id": "M-1", "store_id": "shop-1", "tracking": "bce", "tracking_number": "TBA1"}
+    service.process("tracking_conversion.requested", {**conversion, "order_type": "manual"})
+    service.process("sourcing.requested", {"product_id": "P-2", "store_id": "shop-1"})
+    service.process("sourcing.rejected", {"product_id": "P-2", "reason": "not found"})
+
+
+def buy(service: Service) -> None:
+    """Purchases: with a coupon, refunded and disputed in part; declined; loaded; in review; for nothing; open."""
+    coupon = {"code": "TEN", "percent_off": "10.00", "packages": ["auto_order-100"], "max_uses_per_account": 5}
+    assert service.call("POST", "/v1/coupons", coupon).status == 201
+    assert service.call("POST", "/v1/coupons", {"code": "ALL", "percent_off": "100.00"}).status == 201
+    package = {"package": "auto_order-100", "payment_method": "card"}
+    load = {"unit": "managed", "amount": "50.00", "payment_method": "card"}
+    bought = start(service, "bought", {**package, "coupon": "TEN"})
+    hear(bought, "payment.succeeded", "35.91")
+    hear(bought, "payment.refunded", "5.00")
+    hear(bought, "dispute.created", "10.00")
+    hear(bought, "dispute.lost", "10.00")
+    hear(start(service, "declined", package), "payment.declined", "39.90")
+    hear(start(service, "loaded", load), "payment.succeeded", "50.00")
+    hear(start(service, "in-review", load), "payment.succeeded", "49.00")
+    refused = start(service, "refused", load)
+    hear(refused, "payment.succeeded", "51.00")
+    refusal = {"decision": "refuse", "reason": "not ours"}
+    assert service.call("POST", f"{BASE}/purchases/{refused}/review", refusal).status == 200
+    disputed = start(service, "disputed", load)
+    hear(disputed, "payment.succeeded", "50.00")
+    hear(disputed, "dispute.created", "50.00")
+    start(service, "free", {**package, "coupon": "ALL"})
+    assert service.call("DELETE", "/v1/coupons/ALL").status == 200
+    start(service, "open", {**package, "return_url": "http://localhost:8080/back"})
+
+
+def start(service: Service, name: str, body: dict[str, Any]) -> str:
+    """Start a purchase; its id."""
+    answer = service.call("POST", f"{BASE}/purchases", body, key=f"purchase-{name}")
+    assert answer.status == 201, answer.text
+    purchase_id: str = answer.body["purchase_id"]
+    return purchase_id
+
+
+def hear(purchase_id: str, kind: str, amount: str) -> int:
+    """Let the sandbox say something of a purchase's payment; the status of the answer."""
+    said = {"id": f"evt_{kind}", "type": kind, "account_id": "acme", "purchase_id": purchase_id}
+    raw = json.dumps({**said, "payment_id": f"pay-{purchase_id}", "amount": amount, "currency": "USD"})
+    now = str(int(time.time()))
+    headers = {"sandbox-signature": f"t={now},v1={sign(SIGNING_SECRET, now, raw.encode())}"}
+    event = http_event("POST", "/v1/payments/sandbox/webhook", headers=headers, body=raw)
+    status: int = handler_of(event)(event, Context())["statusCode"]
+    return status
+
+
+def items(table_name: str) -> list[Item]:
+    """All items of a table, as DynamoDB has them, in the order of their keys."""
+    found: list[Item] = boto3.client("dynamodb").scan(TableName=table_name)["Items"]
+    return sorted(found, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
+
+
+def kept(release: str) -> list[Item]:
+    """The items as a release wrote them."""
+    found: list[Item] = json.loads((FOLDER / release / "items.json").read_text("utf-8"), object_hook=_with_bytes)
+    return found
+
+
+def keep(release: str, table_name: str) -> None:
+    """Keep a table's items as those of a release."""
+    text = json.dumps(items(table_name), indent=1, sort_keys=True, default=lambda data: base64.b64encode(data).decode())
+    (FOLDER / release).mkdir(exist_ok=True)
+    (FOLDER / release / "items.json").write_text(text + "\n", "utf-8")
+
+
+def _with_bytes(value: Item) -> Item:
+    """DynamoDB's form of a value; bytes are kept in base64."""
+    return {"B": base64.b64decode(value["B"])} if isinstance(value.get("B"), str) else value
+
+
+def load(release: str, table_name: str) -> None:
+    """Put the items of a release into a table."""
+    client = boto3.client("dynamodb")
+    for item in kept(release):
+        client.put_item(TableName=table_name, Item=item)
+
+
+@contextmanager
+def newer() -> Iterator[None]:
+    """The code of a release to come: it writes a field more in every page, entry, state, balance, record and part."""
+    add, put, apply, next_page = Draft.add, Draft.put, journal.apply, journal.next_page
+
+    def add_more(draft: Draft, entry: Entry) -> str:
+        return add(draft, replace(entry, unknown={**entry.unknown, "lane": "fast"}))
+
+    def apply_more(state: State, entry: Entry) -> State:
+        after = apply(state, entry)
+        balances = {
+            unit: replace(balance, unknown={**balance.unknown, "reserve": 1})
+            for unit, balance in after.balances.items()
+        }
+        return replace(after, balances=balances, unknown={**after.unknown, "tier": {"name": "gold"}})
+
+    def next_page_with_more(account_id: str, *args: Any) -> Page:
+        page = replace(next_page(account_id, *args), unknown={"region": "eu"})
+        return replace(page, hash=hash_of(account_id, page.to_map()))
+
+    def put_more(draft: Draft, key: RecordKey, record: Record) -> None:
+        values: dict[str, Any] = {"unknown": {**record.unknown, "origin": ["newer"]}}
+        if isinstance(record, Work):
+            parts = record.parts.items()
+            values["parts"] = {name: replace(part, unknown={**part.unknown, "bin": 3}) for name, part in parts}
+        put(draft, key, replace(record, **values))  # type: ignore[type-var] # every record is a data class
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft, "add", add_more)
+        patch.setattr(Draft, "put", put_more)
+        patch.setattr(journal, "apply", apply_more)
+        patch.setattr(decide, "apply", apply_more)
+        patch.setattr(decide, "next_page", next_page_with_more)
+        yield
