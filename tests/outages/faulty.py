@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page
-from autocredits.domain.records import RecordKey, Records
+from autocredits.domain.records import RecordKey, RecordList, Records
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot, UnavailableError
 from tests.kit.memory import MemoryStore
 
@@ -28,7 +28,7 @@ class StoreView:
         """The page with this number."""
         return self.inner.page(account_id, version)
 
-    def pages_before(self, account_id: str, version: int, limit: int) -> list[Page]:
+    def pages_before(self, account_id: str, version: int, limit: int) -> Sequence[Page]:
         """Older pages."""
         return self.inner.pages_before(account_id, version, limit)
 
@@ -40,19 +40,18 @@ class StoreView:
         """Page and records at one moment."""
         return self.inner.snapshot(account_id, version, keys)
 
-    def list_orders(
-        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
-    ) -> list[Listed]:
-        """Orders."""
-        return self.inner.list_orders(account_id, status, start=start, newest_first=newest_first, limit=limit)
-
-    def list_purchases(self, account_id: str, *, start: str, limit: int) -> list[Listed]:
-        """Purchases."""
-        return self.inner.list_purchases(account_id, start=start, limit=limit)
-
-    def list_due(self, shard: int, now_ms: int, limit: int) -> list[Listed]:
-        """What is due."""
-        return self.inner.list_due(shard, now_ms, limit)
+    def list(
+        self,
+        which: RecordList,
+        account_id: str,
+        *,
+        start: str = "",
+        newest_first: bool = False,
+        limit: int,
+        shard: int | None = None,
+    ) -> Sequence[Listed]:
+        """A list."""
+        return self.inner.list(which, account_id, start=start, newest_first=newest_first, limit=limit, shard=shard)
 
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
@@ -69,16 +68,14 @@ class FaultyStore(StoreView):
     """
 
     faults: Iterable[str] = ()
-    calls: list[str] = field(default_factory=list)
     _left: Iterator[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self._left = iter(self.faults)
 
-    def _fault(self, call: str, *, transactional: bool = False) -> str:
+    def _fault(self, *, transactional: bool = False) -> str:
         """The fault of this call, raised if the request never arrived."""
         fault = next(self._left, OK)
-        self.calls.append(f"{call}: {fault}")
         if fault in (REQUEST_LOST, THROTTLED):
             raise UnavailableError(fault)
         if fault == CONFLICT and transactional:
@@ -91,29 +88,29 @@ class FaultyStore(StoreView):
 
     def head(self, account_id: str) -> Page | None:
         """The newest page, or nothing."""
-        self._answered(self._fault("head"))
+        self._answered(self._fault())
         return self.inner.head(account_id)
 
     def page(self, account_id: str, version: int) -> Page | None:
         """A page, or nothing."""
-        self._answered(self._fault("page"))
+        self._answered(self._fault())
         return self.inner.page(account_id, version)
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """Records, or nothing."""
-        self._answered(self._fault("read"))
+        self._answered(self._fault())
         return self.inner.read(account_id, keys)
 
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
         """One moment, or nothing, or a write under way."""
-        self._answered(self._fault("snapshot", transactional=True))
+        self._answered(self._fault(transactional=True))
         return self.inner.snapshot(account_id, version, keys)
 
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
     ) -> None:
         """Done or not, told or not."""
-        fault = self._fault("commit", transactional=True)
+        fault = self._fault(transactional=True)
         self.inner.commit(account_id, page, writes, vacant=vacant)
         self._answered(fault)
 

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from autocredits.domain.accounts import ChangeStanding, OpenAccount
 from autocredits.domain.decide import Command, IdempotencyKey, NotYet
-from autocredits.domain.errors import Problem
+from autocredits.domain.errors import BrokenInvariantError, Problem
+from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon
+from autocredits.domain.purchases.coupons import Coupon
+from autocredits.domain.records import NO_ACCOUNT
 from autocredits.ledger.commit import BUDGET_S, Accepted, Ledger
 from autocredits.ledger.ports import Store, UnavailableError
 from tests.kit.books import check_books
@@ -47,14 +50,35 @@ from tests.outages.faulty import (
     copy_of,
 )
 
+COUPON = Coupon(code="C1", percent_off=1000)
 KEY = IdempotencyKey("k1", "as sent")
 OTHER_KEY = IdempotencyKey("k2", "as sent")
+
+
+def make_coupon(request_id: str = "r1") -> MakeCoupon:
+    """A request that makes the coupon."""
+    return MakeCoupon(coupon=COUPON, request_id=request_id)
+
+
+def close_coupon() -> CloseCoupon:
+    """A request that closes it."""
+    return CloseCoupon(COUPON.code)
+
+
+def account_of(command: Command) -> str:
+    """The account that the command concerns: none has coupons."""
+    return NO_ACCOUNT if isinstance(command, MakeCoupon | CloseCoupon) else ACCOUNT_ID
+
+
+def do(account: Account, command: Command) -> None:
+    """Do the command; it must be accepted."""
+    account.ledger().execute(account_of(command), command)
 
 
 def tell(ledger: Ledger, command: Command) -> str:
     """What the command is told, in one word."""
     try:
-        return ledger.execute(ACCOUNT_ID, command).done.did
+        return ledger.execute(account_of(command), command).done.did
     except Problem as problem:
         return problem.code
     except NotYet:
@@ -84,7 +108,7 @@ class Story:
         """The account as it is before the command."""
         account = opened(self.credits, 5000)
         for command in self.before():
-            account.do(command)
+            do(account, command)
         return account
 
 
@@ -124,6 +148,10 @@ STORIES = {
     "conversion": Story(250, lambda: [requested(), placed()], conversion, "held", "duplicate"),
     "completed": Story(250, lambda: [requested(tracking="qtrack")], completed, "captured", "duplicate"),
     "sourcing": Story(100, list, sourcing, "held", "duplicate"),
+    "coupon": Story(500, list, make_coupon, "made", "made"),
+    "coupon of another": Story(500, lambda: [make_coupon("r0")], make_coupon, "coupon_exists", "coupon_exists"),
+    "coupon closed": Story(500, lambda: [make_coupon()], close_coupon, "closed", "closed_already"),
+    "coupon that is none": Story(500, list, close_coupon, "coupon_not_found", "coupon_not_found"),
 }  # fmt: skip
 
 SCHEDULES = st.lists(st.sampled_from((OK, *FAULTS)), max_size=9)
@@ -173,7 +201,10 @@ def test_every_single_fault_in_every_place(name: str) -> None:
 
 
 @pytest.mark.parametrize("fault", [REQUEST_LOST, THROTTLED])
-@pytest.mark.parametrize("command", [debit(order()), capture(), requested(), placed(), OpenAccount(PLATFORM, "active")])
+@pytest.mark.parametrize(
+    "command",
+    [debit(order()), capture(), requested(), placed(), OpenAccount(PLATFORM, "active"), make_coupon(), close_coupon()],
+)
 def test_after_eight_seconds_the_outcome_is_unknown(command: Command, fault: str) -> None:
     """503 `try_again`: not earlier, and hardly later; every wait is short at first and never long."""
     account = opened(500)
@@ -300,6 +331,10 @@ MEETINGS = {
     "queued and debited": Meeting(
         100, list, lambda: queue_order(order(), KEY), lambda: debit(order(), OTHER_KEY), ("order_conflict",)
     ),
+    "two who make a coupon": Meeting(500, list, make_coupon, lambda: make_coupon("r2"), ("coupon_exists",)),
+    "a coupon made twice by one": Meeting(500, list, make_coupon, make_coupon, ("made",)),
+    "a coupon closed twice": Meeting(500, lambda: [make_coupon()], close_coupon, close_coupon, ("closed_already",)),
+    "a coupon made and closed": Meeting(500, list, make_coupon, close_coupon, ("closed", "coupon_not_found")),
     "queued twice": Meeting(100, list, lambda: queue_order(order(), KEY), lambda: queue_order(order(), KEY), ("replayed",)),
 }  # fmt: skip
 
@@ -308,7 +343,7 @@ def meet(meeting: Meeting) -> Account:
     """The account before the two meet."""
     account = opened(meeting.credits)
     for command in meeting.before():
-        account.do(command)
+        do(account, command)
     return account
 
 
@@ -319,7 +354,7 @@ def test_a_rival_who_is_faster_is_seen(name: str, before: str) -> None:
     meeting = MEETINGS[name]
     account = meet(meeting)
     first = meeting.first()
-    store = RivalStore(account.store, [(before, lambda: account.do(first))])
+    store = RivalStore(account.store, [(before, lambda: do(account, first))])
     word = tell(account.ledger(store), meeting.second())
     if not store.rivals:
         assert word in meeting.told
@@ -334,7 +369,7 @@ def test_records_that_a_conflict_brought_may_be_old_by_now(second: Callable[[], 
     account = opened(500)
     account.do(requested(tracking="qtrack"))
     noise, end = completed(tracking="bce"), capture()
-    store = RivalStore(account.store, [("commit", lambda: account.do(noise)), ("head", lambda: account.do(end))])
+    store = RivalStore(account.store, [("commit", lambda: do(account, noise)), ("head", lambda: account.do(end))])
     assert tell(account.ledger(store), second()) == told
     assert store.rivals == []
     assert account.balance() == (250, 0)
@@ -343,7 +378,7 @@ def test_records_that_a_conflict_brought_may_be_old_by_now(second: Callable[[], 
 
 def items_of(before: MemoryStore, after: MemoryStore) -> frozenset[object]:
     """What a transaction has written: the account's page, and records by their keys."""
-    records = {key for (_, key), text in after.records.items() if before.records.get((ACCOUNT_ID, key)) != text}
+    records = {place[1] for place, text in after.records.items() if before.records.get(place) != text}
     grown = before.pages.get(ACCOUNT_ID, {}).keys() != after.pages.get(ACCOUNT_ID, {}).keys()
     return frozenset(records | ({"page"} if grown else set()))
 
@@ -361,7 +396,7 @@ def test_a_commit_that_shows_item_by_item_misleads_nobody(name: str, strict: boo
     meeting = MEETINGS[name]
     account = meet(meeting)
     before = copy_of(account.store)
-    account.do(meeting.first())
+    do(account, meeting.first())
     items = items_of(before, account.store)
     assert items
     after = copy_of(account.store)
@@ -370,6 +405,43 @@ def test_a_commit_that_shows_item_by_item_misleads_nobody(name: str, strict: boo
         store = HalfShownStore(again.store, before, items, shown, reads, strict)
         assert tell(again.ledger(store), meeting.second()) in meeting.told, (shown, reads)
         check_books(again)
+
+
+LOST: dict[str, Callable[[], Command]] = {
+    "the same key": lambda: debit(order("o1"), KEY),
+    "the same key, for other work": lambda: debit(order("o2"), KEY),
+    "another key": lambda: debit(order("o1"), OTHER_KEY),
+    "the same work by the queue": requested,
+    "a capture": capture,
+    "a release": release,
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+@pytest.mark.parametrize(
+    "schedule", [[], [OK, OK, REQUEST_LOST], [OK, OK, CONFLICT], [OK, ANSWER_LOST], [CONFLICT] * 3]
+)
+def test_a_record_without_its_page_is_a_defect_whatever_else_fails(name: str, schedule: list[str]) -> None:
+    """Nothing is decided on what is left of a table: as soon as one moment shows it, without waiting 8 seconds."""
+    account = opened(500)
+    account.do(debit(order("o1"), KEY))
+    account.store.pages[ACCOUNT_ID].popitem()
+    left = copy_of(account.store)
+    with pytest.raises(BrokenInvariantError):
+        account.ledger(FaultyStore(account.store, schedule)).execute(ACCOUNT_ID, LOST[name]())
+    assert account.clock.waited_s < 0.2
+    assert (account.store.pages, account.store.records) == (left.pages, left.records)
+
+
+def test_a_key_is_not_answered_by_a_page_that_has_taken_the_place_of_its_own() -> None:
+    """A part of the table was lost, and others went on: another page stands where the key's own stood."""
+    account = opened(500)
+    account.do(debit(order("o1"), KEY))
+    account.store.pages[ACCOUNT_ID].popitem()
+    account.do(debit(order("o2"), OTHER_KEY))
+    with pytest.raises(BrokenInvariantError):
+        account.do(debit(order("o1"), KEY))
+    assert account.balance() == (400, 0)
 
 
 @pytest.mark.parametrize("reads", range(1, 6))
