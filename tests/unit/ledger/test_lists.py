@@ -1,8 +1,9 @@
-"""Lists of orders: newest first, by status, in pages that neither skip nor repeat."""
+"""Lists of orders and purchases: newest first, by status, in pages that neither skip nor repeat."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -10,15 +11,20 @@ from hypothesis import strategies as st
 
 from autocredits.domain.access import Caller
 from autocredits.domain.decide import Command
-from autocredits.domain.records import RecordKey, Records
-from autocredits.ledger.lists import MAX_RECORDS, list_orders
-from autocredits.ledger.ports import Listed
+from autocredits.domain.purchases.calls import PurchaseRequest, StartPurchase
+from autocredits.domain.purchases.record import Purchase
+from autocredits.domain.records import RecordKey, RecordList, Records
+from autocredits.domain.work.record import ORDERS_BY_STATUS
+from autocredits.ledger.lists import MAX_RECORDS, list_orders, list_purchases, read_purchase, read_work
+from autocredits.ledger.ports import Listed, Store
 from tests.kit.builders import (
     ACCOUNT_ID,
+    NOW_MS,
     PLATFORM,
     Account,
     completed,
     failed,
+    idempotency,
     merchant,
     opened,
     order,
@@ -29,6 +35,7 @@ from tests.kit.builders import (
     sourcing,
 )
 from tests.kit.memory import MemoryStore
+from tests.kit.spied import Spied
 
 STATUSES = ("queued", "processing", "ordered", "shipped", "failed")
 BOUND = merchant(store_id="s1")
@@ -36,7 +43,7 @@ BOUND = merchant(store_id="s1")
 
 @dataclass(slots=True)
 class Counting(MemoryStore):
-    """A view of a store that counts its calls and the records that are asked for."""
+    """A view of a store that counts its reads and the records that are asked for."""
 
     asked: Counter[str] = field(default_factory=Counter)
 
@@ -45,13 +52,6 @@ class Counting(MemoryStore):
         self.asked["records"] += len(keys)
         self.asked["reads"] += 1
         return MemoryStore.read(self, account_id, keys)
-
-    def list_orders(
-        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
-    ) -> list[Listed]:
-        """Count the call."""
-        self.asked["lists"] += 1
-        return MemoryStore.list_orders(self, account_id, status, start=start, newest_first=newest_first, limit=limit)
 
 
 def counted(account: Account) -> Counting:
@@ -235,11 +235,11 @@ def test_a_store_bound_caller_sees_its_own_orders_alone(status: str | None) -> N
 def test_what_is_shown_is_what_the_records_say(status: str) -> None:
     """An index that lags shows no order in a list of a status that it has no longer."""
     account = filled((status, "s1"), (status, "s1"), (status, "s1"))
-    listed = account.store.list_orders(ACCOUNT_ID, status, start="", newest_first=True, limit=100)
+    listed = account.store.list(ORDERS_BY_STATUS[status], ACCOUNT_ID, newest_first=True, limit=100)
     account.do(requested("o001"))
 
     class Old(MemoryStore):
-        def list_orders(self, *_: object, **__: object) -> list[Listed]:
+        def list(self, *_: object, **__: object) -> Sequence[Listed]:
             return listed
 
     assert ids(account, status, store=Old(account.store.pages, account.store.records)) == (["o002", "o000"], None)
@@ -332,11 +332,9 @@ def test_any_list_is_read_whole_by_its_cursors(
 class Stuttering(MemoryStore):
     """A view of a store whose index shows an order twice: where it was, and where it has come to."""
 
-    def list_orders(
-        self, account_id: str, status: str | None, *, start: str, newest_first: bool, limit: int
-    ) -> list[Listed]:
+    def list(self, which: RecordList, account_id: str, **how: Any) -> Sequence[Listed]:
         """The first order once more."""
-        listed = MemoryStore.list_orders(self, account_id, status, start=start, newest_first=newest_first, limit=limit)
+        listed = MemoryStore.list(self, which, account_id, **how)
         return [*listed[:1], *listed]
 
 
@@ -345,3 +343,72 @@ def test_an_index_that_shows_an_order_twice_is_read() -> None:
     account = filled(("processing", "s1"), ("processing", "s1"))
     found, position = ids(account, store=Stuttering(account.store.pages, account.store.records))
     assert (set(found), position) == ({"o000", "o001"}, None)
+
+
+# ---------------------------------------------------------------- single records
+
+
+def test_work_is_read_under_its_key() -> None:
+    """One read of one record; None where there is none."""
+    account = opened(1000)
+    account.do(requested())
+    spied = Spied(account.store)
+    assert read_work(cast("Store", spied), ACCOUNT_ID, ("order", "o1")) == account.work()
+    assert spied.calls == [("read", ACCOUNT_ID, [("order", "o1")])]
+    assert read_work(account.store, ACCOUNT_ID, ("order", "o2")) is None
+
+
+# ---------------------------------------------------------------- purchases
+
+
+def purchases(*at_ms: int) -> Account:
+    """An account with purchases pur_0, pur_1 … that were started then."""
+    account = opened(1000)
+    for number, at in enumerate(at_ms):
+        account.clock.at_ms = at
+        account.do(start(f"pur_{number}"))
+    return account
+
+
+def start(purchase_id: str) -> StartPurchase:
+    """A package that is bought by card."""
+    return StartPurchase(
+        caller=PLATFORM,
+        idempotency=idempotency(),
+        purchase_id=purchase_id,
+        request=PurchaseRequest(package="auto_order-20"),
+        payment_method="card",
+        provider="stripe",
+    )
+
+
+def bought(account: Account, limit: int) -> list[list[str]]:
+    """All pages of the list of purchases, by its cursors."""
+    found: list[list[str]] = []
+    position: str | None = ""
+    while position is not None:
+        page, position = list_purchases(account.store, ACCOUNT_ID, start=position, limit=limit)
+        found.append([purchase.purchase_id for purchase in page])
+    return found
+
+
+def test_a_purchase_is_read_under_its_id() -> None:
+    """None where there is none."""
+    account = purchases(NOW_MS)
+    purchase = read_purchase(account.store, ACCOUNT_ID, "pur_0")
+    assert isinstance(purchase, Purchase)
+    assert (purchase.purchase_id, purchase.status) == ("pur_0", "pending")
+    assert read_purchase(account.store, ACCOUNT_ID, "pur_1") is None
+
+
+@pytest.mark.parametrize(("limit", "sizes"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (5, [5]), (100, [5])])
+def test_purchases_are_listed_newest_first(limit: int, sizes: list[int]) -> None:
+    """In pages that neither skip nor repeat, also within one millisecond; a last page that is full ends the list."""
+    found = bought(purchases(NOW_MS, NOW_MS, NOW_MS + 1, NOW_MS + 2, NOW_MS + 2), limit)
+    assert joined(found) == ["pur_4", "pur_3", "pur_2", "pur_1", "pur_0"]
+    assert [len(page) for page in found] == sizes
+
+
+def test_no_purchases() -> None:
+    """An empty list ends at once."""
+    assert bought(opened(1000), 10) == [[]]
