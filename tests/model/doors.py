@@ -8,27 +8,23 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
-import pytest
-
 from autocredits.domain.access import Caller
 from autocredits.domain.accounts import Adjust, ChangeStanding, OpenAccount
 from autocredits.domain.decide import Command, IdempotencyKey, NotYet
 from autocredits.domain.errors import Problem
-from autocredits.domain.work.calls import CaptureHold, Debit, Hold, QueueOrder, ReleaseHold, ResendOrder
-from autocredits.domain.work.lifecycle import HOLD_MS
+from autocredits.domain.work.calls import Debit, Hold, QueueOrder, ResendOrder, SettleHold
+from autocredits.domain.work.charging import Cause
+from autocredits.domain.work.lifecycle import HOLD_MS, Settlement
 from autocredits.domain.work.record import WorkRequest
 from autocredits.edge.messages import parse_message
-from autocredits.edge.telemetry import logger
 from autocredits.ledger.commit import Ledger
 from functions.purchase.checkout import purchase_id_of
 from functions.purchase.payments.sandbox import sign
 from tests.kit.builders import CATALOG, fresh
+from tests.kit.handlers import SECRET, handlers_on
 from tests.kit.memory import ManualClock, MemoryQueue, MemoryStore
 from tests.kit.service import Context, handler_of, http_event
 from tests.model.model import Ask, Op, Told, ask_of
-from tests.simulation.world import SECRET, SETTINGS
-
-FUNCTIONS = ("account.app", "balance.app", "consume.app", "consume.worker", "purchase.app", "purchase.webhooks")
 
 
 @dataclass
@@ -107,10 +103,17 @@ def _work_command(caller: Caller, key: IdempotencyKey, do: str, ask: Ask) -> Com
 
 def _settlement(caller: Caller, op: Op) -> Command:
     told = op.told
-    place: dict[str, Any] = {"kind": told["kind"], "work_id": told["work_id"], "attempt": told["attempt"]}
+    settlement = Settlement("captured", Cause(actor=caller.actor), hundredths(told.get("managed")))
     if op.do == "release":
-        return ReleaseHold(caller=caller, **place, parts=told.get("parts"), reason="not needed")
-    return CaptureHold(caller=caller, **place, parts=told.get("parts"), managed=hundredths(told.get("managed")))
+        settlement = Settlement("released", Cause(actor=caller.actor, reason="not needed"))
+    return SettleHold(
+        caller=caller,
+        kind=told["kind"],
+        work_id=told["work_id"],
+        attempt=told["attempt"],
+        settlement=settlement,
+        parts=told.get("parts"),
+    )
 
 
 def hundredths(text: str | None) -> int | None:
@@ -240,16 +243,5 @@ class _Secrets:
 @contextmanager
 def functions_over(worlds: dict[str, World]) -> Iterator[None]:
     """The functions work in `worlds["now"]`, whatever it is at the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        for name in FUNCTIONS:
-            module = import_module(f"functions.{name}")
-            patch.setattr(module, "open_ledger", lambda _: worlds["now"].ledger())
-            if hasattr(module, "open_queue"):
-                patch.setattr(module, "open_queue", lambda *_: worlds["now"].queue)
-        patch.setattr("functions.purchase.payments.registry.open_secrets", _Secrets)
-        before = logger.log_level
-        logger.setLevel("CRITICAL")
+    with handlers_on(lambda: worlds["now"].ledger(), lambda: worlds["now"].queue, _Secrets):
         yield
-        logger.setLevel(before)

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from autocredits.domain.decide import Draft, IdempotencyKey
 from autocredits.domain.journal import Entry, Page
 from autocredits.domain.work.record import Work
-from dev.proof import figures
 from functions.purchase.checkout import purchase_id_of
+from tests.kit import figures
 from tests.kit.books import check_page
 from tests.model.doors import Core, Door, Service, World, functions_over, hold_id, message_of
 from tests.model.model import PACKAGES, UNITS, Model, Op, Purchase, Told, amount

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -20,25 +19,23 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from botocore.exceptions import ConnectTimeoutError
 from botocore.httpsession import URLLib3Session
 
-from autocredits.adapters import production
+from autocredits import bootstrap
 from autocredits.adapters.clock import SystemClock
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.journal import Page
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import Record
 from autocredits.domain.work.record import Work
-from autocredits.edge.telemetry import logger
-from dev.stack.transform import read_template
 from functions.account import app as account_app
 from functions.consume import app as consume_app
 from functions.consume import worker as consume_worker
 from functions.purchase import app as purchase_app
 from functions.purchase.payments.sandbox import sign
-from tests.kit.engines import client_of
 from tests.kit.books import UNITS, check_page
+from tests.kit.deliveries import ACCOUNT, BEGIN_MS, KINDS, PATH, Request, http, order, webhook
+from tests.kit.engines import client_of, make_table
+from tests.kit.handlers import SECRET, SETTINGS, quiet
 from tests.kit.service import Context
-from tests.simulation.deliveries import ACCOUNT, KINDS, PATH, Request, http, order, webhook
-from tests.simulation.world import BEGIN_MS, SECRET, SETTINGS
 
 Extent = Literal["once", "twice", "outage"]
 """A call's first send, every send of the call, or these and all that comes after until the caller is answered."""
@@ -137,7 +134,7 @@ def deployed(endpoint_url: str) -> Iterator[Place]:
     """The handlers' environment: the engine, a queue that takes all, a clock on which waiting takes no time."""
     place, waited = Place(endpoint_url, client_of(endpoint_url)), [0.0]
     hook = ("before-send", place.before_send)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, quiet():
         environment = {
             **SETTINGS,
             "AWS_ACCESS_KEY_ID": "test",
@@ -155,13 +152,10 @@ def deployed(endpoint_url: str) -> Iterator[Place]:
         patch.setattr(SystemClock, "now_ms", lambda _: BEGIN_MS)
         patch.setattr(SystemClock, "monotonic_s", lambda _: _pass(waited, ASKED_S))
         patch.setattr(SystemClock, "sleep_up_to", lambda _, seconds: _pass(waited, seconds))
-        level = logger.log_level
-        logger.setLevel("CRITICAL")
         _forget()
         yield place
         _forget()
         place.plain.close()
-        logger.setLevel(level)
 
 
 def _pass(waited: list[float], seconds: float) -> float:
@@ -170,16 +164,9 @@ def _pass(waited: list[float], seconds: float) -> float:
 
 
 def _forget() -> None:
-    production.open_ledger.cache_clear()
-    production.open_queue.cache_clear()
-    production.open_secrets.cache_clear()
-
-
-@cache
-def _table() -> Item:
-    table: Item = read_template()["Resources"]["CreditsTable"]["Properties"]
-    wanted = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-    return {name: table[name] for name in wanted}
+    bootstrap.ledger.cache_clear()
+    bootstrap.queue.cache_clear()
+    bootstrap.secrets.cache_clear()
 
 
 @contextmanager
@@ -188,17 +175,16 @@ def table_with(place: Place, items: Sequence[Item]) -> Iterator[str]:
 
     Old ones would share one quota of retries, and it would run dry.
     """
-    name = f"credits-{uuid4().hex}"
-    place.plain.create_table(TableName=name, **_table())
+    name = make_table(place.plain, f"credits-{uuid4().hex}")
     for start in range(0, len(items), 25):
         puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
         place.plain.batch_write_item(RequestItems={name: puts})
-    production.open_ledger.cache_clear()
-    production.open_queue.cache_clear()
+    bootstrap.ledger.cache_clear()
+    bootstrap.queue.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TABLE_NAME", name)
         yield name
-    store: Any = production.open_ledger(name).store
+    store: Any = bootstrap.ledger().store
     store.client.close()
     place.plain.delete_table(TableName=name)
 
@@ -263,11 +249,11 @@ def _received(body: str) -> Item:
 
 
 def _items(place: Place, name: str) -> dict[tuple[str, str], Item]:
-    """All items. By which try of the same caller an order was resent, or a review settled, is no difference."""
+    """All items. By which try of the same caller something was made, resent or settled, is no difference."""
     items: dict[tuple[str, str], Item] = {}
     for item in place.plain.scan(TableName=name, ConsistentRead=True)["Items"]:
-        item.pop("resent_by", None)
-        item.pop("reviewed_by", None)
+        for made_or_done in ("made_by", "resent_by", "reviewed_by"):
+            item.pop(made_or_done, None)
         items[item["pk"]["S"], item["sk"]["S"]] = item
     return items
 

@@ -5,7 +5,7 @@ asks again.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -17,8 +17,8 @@ from botocore.retries.standard import ExponentialBackoff
 
 from autocredits.adapters.dynamo import DynamoStore, _serialize
 from autocredits.domain.decide import Draft
-from dev.engines import dynamodb as engines
-from dev.proof.figures import seed, size, tally
+from tests.kit.engines import Endpoint
+from tests.kit.figures import seed, size, tally
 from tests.outages.outages import EXTENTS, Deed, End, Extent, Fault, Place, Wire, answer, check_books, deeds, deployed
 
 
@@ -93,7 +93,7 @@ Break = tuple[int, str, Extent]
 
 
 @pytest.fixture
-def place(endpoints: Callable[[engines.Name], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(endpoints: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """The handlers as they are deployed; the SDK tries again at once."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
     with deployed(endpoints("dynoxide")) as place:
