@@ -4,28 +4,22 @@ from typing import Any
 
 import pytest
 
-from autocredits.domain.catalog import PRICED, BadCatalogError, Catalog, load_catalog, load_packages, load_rate_card
+from autocredits.domain.catalog import (
+    PRICED,
+    BadCatalogError,
+    Catalog,
+    Package,
+    load_catalog,
+    load_packages,
+    load_rate_card,
+)
 from autocredits.domain.errors import Problem
 from autocredits.domain.money import format_amount
 from autocredits.domain.times import parse_time
 from tests.kit.builders import CATALOG
+from tests.kit.prices import CELLS
 
-# domain.md, "Facts", cell for cell: the whole cell, then its parts.
-CELLS = [
-    ("fba", "none", "1.00", {"order": 100}),
-    ("fba", "bce", "1.33", {"order": 100, "tracking": 33}),
-    ("fba", "qtrack", "2.50", {"order": 100, "tracking": 150}),
-    ("fba", "tracking_generator", "2.00", {"order": 100, "tracking": 100}),
-    ("auto", "none", "1.00", {"order": 100}),
-    ("auto", "bce", "1.33", {"order": 100, "tracking": 33}),
-    ("auto", "qtrack", "2.50", {"order": 100, "tracking": 150}),
-    ("auto", "tracking_generator", "2.00", {"order": 100, "tracking": 100}),
-    ("manual", "bce", "0.33", {"tracking": 33}),
-    ("manual", "qtrack", "0.50", {"tracking": 50}),
-    ("manual", "tracking_generator", "1.00", {"tracking": 100}),
-]
-
-# domain.md, "Facts": credits, total, shown per credit.
+# docs/domain.md, "Packages": credits, total, shown per credit.
 PACKAGES = [
     ("auto_order-20", "20.00", "9.90", "0.50"),
     ("auto_order-100", "100.00", "39.90", "0.40"),
@@ -61,7 +55,7 @@ def test_the_card_has_just_the_eleven_priced_pairs() -> None:
 
 
 def test_the_table_is_not_additive() -> None:
-    """1 + 0.5 is not 2.5: a manual order's conversion is no part of an automated one's price."""
+    """1 + 0.5 is not 2.5: a manual order's conversion has another price than an automated one's."""
     cells = CATALOG.rate_cards[0].cells
     assert cells["auto", "none"] + cells["manual", "qtrack"] != cells["auto", "qtrack"]
 
@@ -75,7 +69,7 @@ def test_a_sourcing_request_costs_one_credit() -> None:
     ("order_type", "tracking"), [("manual", "none"), ("dropship", "none"), ("auto", "dhl"), ("", "")]
 )
 def test_a_pair_without_a_price_is_never_free(order_type: str, tracking: str) -> None:
-    """`unknown_rate`, never 0."""
+    """422 `unknown_rate`, never a price of 0."""
     with pytest.raises(Problem) as refused:
         CATALOG.rate_cards[0].parts(order_type, tracking)
     assert (refused.value.code, refused.value.status) == ("unknown_rate", 422)
@@ -96,7 +90,7 @@ def test_there_are_just_these_packages() -> None:
 
 
 def test_the_card_in_force_is_the_newest_that_has_begun() -> None:
-    """A card holds from its beginning until the next one's."""
+    """A card is in force from its beginning until the next one's."""
     later = copy.deepcopy(CARD) | {"rate_card": "2031-01", "effective_from": "2031-01-01T00:00:00Z"}
     catalog = load_catalog([later, CARD], SHELF)
     begins = parse_time("2031-01-01T00:00:00Z")
@@ -164,6 +158,37 @@ def test_a_package_that_contradicts_itself_is_not_loaded(change: dict[str, Any])
         load_packages({"packages": [SHELF["packages"][0] | change]})
 
 
+@pytest.mark.parametrize(
+    ("place", "credits_"), [(8, "0.01"), (1, "1.01")], ids=["a conversion", "the difference of two cells"]
+)
+def test_one_hundredth_is_a_price(place: int, credits_: str) -> None:
+    """No price, and no difference between a conversion and none, need be more than 0.01."""
+    assert load_rate_card(_rates(lambda rates: rates[place].update(credits=credits_))).name == "2030-01"
+    assert load_rate_card(CARD | {"sourcing": "0.01"}).sourcing == 1
+
+
+def test_one_hundredth_can_be_sold_for_a_cent() -> None:
+    """The smallest package there can be."""
+    row = {"package": "auto_order-0.01", "unit": "auto_order", "credits": "0.01", "price": "0.01"}
+    assert load_packages({"packages": [row]}) == (Package("auto_order-0.01", "auto_order", 1, 1),)
+
+
+@pytest.mark.parametrize(
+    ("credits_", "price", "shown"), [(100, 1000, 1000), (10_000, 100, 1), (2000, 990, 50), (200, 1, 1)]
+)
+def test_the_price_per_credit_is_in_cents(credits_: int, price: int, shown: int) -> None:
+    """It is rounded half up to a whole cent."""
+    assert Package("p", "auto_order", credits_, price).price_per_credit() == shown
+
+
+def test_a_package_that_is_not_on_sale_is_unknown() -> None:
+    """422 `unknown_package`."""
+    assert CATALOG.package("auto_order-20").price == 990
+    with pytest.raises(Problem) as refused:
+        CATALOG.package("auto_order-21")
+    assert (refused.value.code, refused.value.status) == ("unknown_package", 422)
+
+
 def test_a_package_stands_on_the_shelf_once() -> None:
     """Two packages of one name are refused, and so is a shelf that is missing."""
     with pytest.raises(BadCatalogError):
@@ -174,6 +199,6 @@ def test_a_package_stands_on_the_shelf_once() -> None:
 
 @pytest.mark.parametrize("change", [{"rate_card": "2031-01"}, {"effective_from": "2031-01-01T00:00:00Z"}])
 def test_two_cards_share_neither_name_nor_beginning(change: dict[str, str]) -> None:
-    """Which card holds must never be a question."""
+    """At any time it is clear which card is in force."""
     with pytest.raises(BadCatalogError):
         load_catalog([CARD, CARD | change], SHELF)

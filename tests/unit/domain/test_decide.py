@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocredits.domain.accounts import OpenAccount
-from autocredits.domain.decide import Command, Decision, Done, Draft, NotYet, decide
+from autocredits.domain.decide import Command, Decision, Done, Draft, IdempotencyKey, NotYet, decide
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.journal import Page
 from autocredits.domain.records import KeyRecord, RecordKey, Records
@@ -15,6 +15,7 @@ from tests.kit.builders import (
     ACCOUNT_ID,
     CATALOG,
     NOW_MS,
+    PLATFORM,
     adjust,
     capture,
     completed,
@@ -24,11 +25,12 @@ from tests.kit.builders import (
     order,
     page_of,
     placed,
+    queue_order,
     release,
     requested,
     state_of,
 )
-from tests.unit import builders
+from tests.kit.purchases import start
 
 
 def decided(
@@ -40,7 +42,7 @@ def decided(
 
 
 def told(decision: Decision) -> list[str]:
-    """What each command was told, in one word."""
+    """The outcome of each command, in one word."""
     words = []
     for outcome in decision.outcomes:
         match outcome:
@@ -61,7 +63,7 @@ def work_of(decision: Decision, order_id: str = "o1") -> Work:
 
 
 def test_a_list_of_commands_is_one_page() -> None:
-    """What several commands enter stands in one page, in their order, each knowing its own entries."""
+    """Their entries stand in one page, in the order of the commands, and each outcome names its own."""
     decision = decided([debit(order("o1")), requested("o2", "bce"), adjust("finder", 50)])
     assert decision.page is not None
     assert [entry.kind for entry in decision.page.entries] == ["debited", "held", "held", "adjusted"]
@@ -83,20 +85,21 @@ def test_two_commands_on_the_same_work_in_one_page() -> None:
 
 
 def test_the_same_key_twice_in_one_page_charges_once() -> None:
-    """The second of two requests with the same key is a replay of the first, out of the same page."""
+    """The second of two requests with the same key is a replay of the first, from the same page."""
     key = idempotency()
     decision = decided([debit(order("o0")), debit(order("o1"), key), debit(order("o1"), key)])
     _, first, second = decision.outcomes
     assert isinstance(first, Done)
     assert isinstance(second, Done)
     assert (first.first, first.count) == (1, 1)
-    assert (second.replay_version, second.first, second.count) == (8, 1, 1)
+    assert second.replayed is not None
+    assert (second.replayed.version, second.first, second.count) == (8, 1, 1)
     assert decision.page is not None
     assert len(decision.page.entries) == 2
 
 
 def test_the_same_work_under_two_keys_in_one_page_charges_once() -> None:
-    """The second is `already_charged` by the entry of the first, and its key is not remembered."""
+    """The second is `already_charged` by the first one's entry, and its key is not remembered."""
     other = idempotency()
     decision = decided([debit(order("o1")), debit(order("o1"), other)])
     problem = decision.outcomes[1]
@@ -105,8 +108,8 @@ def test_the_same_work_under_two_keys_in_one_page_charges_once() -> None:
     assert ("key", other.key) not in {write.key for write in decision.writes}
 
 
-def test_credits_are_spent_once_by_neighbours() -> None:
-    """Two commands in one page that together cost more than there is: the second is refused."""
+def test_credits_are_spent_once_in_one_page() -> None:
+    """Of two commands that together cost more than is available, the second is refused."""
     decision = decided([debit(order("o1")), hold(order("o2"))], page_of(state_of(150)))
     assert told(decision) == ["debited", "insufficient_credits"]
 
@@ -122,7 +125,7 @@ POOL = [
 
 @pytest.mark.parametrize("refused", POOL)
 def test_a_refused_command_leaves_no_trace(refused: object) -> None:
-    """A page with a refused command in its midst is the page without it."""
+    """A page with a refused command among others is the page without it."""
     keys = [idempotency() for _ in range(2)]
 
     def neighbours() -> list[Command]:
@@ -148,6 +151,7 @@ class Regretful:
         """One order."""
         return (("order", "o1"),)
 
+    @property
     def expects_new(self) -> bool:
         """It is new."""
         return True
@@ -218,8 +222,8 @@ def test_one_page_or_many_come_to_the_same(commands: list[Command]) -> None:
     assert charged == singly
 
 
-def test_every_commit_changes_a_record_that_tells_of_it() -> None:
-    """A debit writes its key and its work, under the condition that neither was there."""
+def test_what_is_new_is_written_on_condition_that_it_is_new() -> None:
+    """A debit writes its key and its work, each on condition that there was none."""
     key = idempotency()
     decision = decided([debit(order("o1"), key)])
     assert {write.key: write.expected_rev for write in decision.writes} == {
@@ -231,15 +235,15 @@ def test_every_commit_changes_a_record_that_tells_of_it() -> None:
 
 
 def test_a_known_record_is_written_on_the_rev_that_was_read() -> None:
-    """The condition is the rev as read; the new one is one more."""
+    """The condition is the rev that was read, and the new one is one higher."""
     first = decided([requested("o1")])
     second = decided([placed("o1")], first.page, {("order", "o1"): work_of(first)})
     (write,) = second.writes
-    assert (write.expected_rev, write.record.rev) == (1, 2)  # type: ignore[union-attr]
+    assert (write.expected_rev, write.record.rev) == (1, 2)
 
 
-def test_a_message_that_changes_nothing_is_a_record_without_a_page() -> None:
-    """It is remembered, and the journal does not grow."""
+def test_a_message_that_changes_nothing_writes_a_record_without_a_page() -> None:
+    """The work remembers it, and the journal does not grow."""
     first = decided([requested("o1")])
     second = decided([requested("o1")], first.page, {("order", "o1"): work_of(first)})
     assert second.page is None
@@ -248,7 +252,7 @@ def test_a_message_that_changes_nothing_is_a_record_without_a_page() -> None:
 
 
 def test_a_replay_writes_nothing() -> None:
-    """The first answer to a key needs no page and no record."""
+    """Giving the first answer again changes neither journal nor records."""
     key = idempotency()
     first = decided([debit(order("o1"), key)])
     records = {write.key: write.record for write in first.writes}
@@ -259,20 +263,20 @@ def test_a_replay_writes_nothing() -> None:
 
 def test_the_first_page_is_number_one() -> None:
     """Commands on an account without a page write page 1."""
-    decision = decide(ACCOUNT_ID, None, {}, [OpenAccount(builders.PLATFORM, "active")], catalog=CATALOG, now_ms=5)
+    decision = decide(ACCOUNT_ID, None, {}, [OpenAccount(PLATFORM, "active")], catalog=CATALOG, now_ms=5)
     assert decision.page is not None
     assert (decision.page.version, decision.page.at) == (1, 5)
 
 
 def test_a_draft_is_dated_as_its_page_will_be() -> None:
-    """With a clock that is behind, work and its hold are dated by the journal, not by the clock."""
+    """Where the clock is behind the journal, work and its hold are dated by the journal."""
     decision = decided([hold(order("o1"), lasts_ms=60_000)], now_ms=NOW_MS - 5000)
     work = work_of(decision)
     assert (work.created_at, work.updated_at, work.parts["order"].expires_at) == (NOW_MS, NOW_MS, NOW_MS + 60_000)
 
 
-def test_more_entries_than_a_page_takes_break_nothing() -> None:
-    """Fifty entries are never written: the whole decision fails instead."""
+def test_more_entries_than_a_page_takes_are_never_written() -> None:
+    """A decision that comes to fifty entries fails as a whole."""
     with pytest.raises(BrokenInvariantError):
         decided([debit(order(f"o{number}")) for number in range(50)])
 
@@ -284,9 +288,62 @@ def test_a_key_in_the_place_of_work_is_a_defect() -> None:
         decided([capture("o1")], records={("order", "o1"): wrong})
 
 
-def test_an_account_begins_empty() -> None:
-    """Before its first page an account has nothing and may do nothing."""
-    assert State().balances == {}
-    (outcome,) = decide(ACCOUNT_ID, None, {}, [debit(order())], catalog=CATALOG, now_ms=NOW_MS).outcomes
-    assert isinstance(outcome, Problem)
-    assert outcome.code == "account_not_found"
+def test_a_draft_of_no_account_is_version_one() -> None:
+    """A draft before the first page becomes that page, and begins with an empty state."""
+    draft = Draft(ACCOUNT_ID, None, {}, CATALOG, NOW_MS)
+    assert (draft.version(), draft.at_ms(), draft.state) == (1, NOW_MS, State())
+
+
+# ---------------------------------------------------------------- what a key remembers of its page
+
+
+def key_of(decision: Decision, key: IdempotencyKey) -> KeyRecord:
+    """The key's record that is to be written."""
+    (record,) = [write.record for write in decision.writes if write.key == ("key", key.key)]
+    assert isinstance(record, KeyRecord)
+    return record
+
+
+def test_a_key_names_the_page_that_it_was_committed_with() -> None:
+    """By its number and its hash, so that no other page can ever answer for it."""
+    key = idempotency()
+    decision = decided([adjust("finder", 1), debit(order("o1"), key)])
+    assert decision.page is not None
+    record = key_of(decision, key)
+    assert (record.version, record.hash) == (8, decision.page.hash)
+    assert (record.first, record.count, record.fingerprint) == (1, 1, key.fingerprint)
+
+
+def test_a_key_that_moved_nothing_names_the_page_it_was_decided_on() -> None:
+    """That page is the head, whose hash is known already."""
+    key = idempotency()
+    head = page_of(state_of())
+    decision = decided([queue_order(order("o1"), key)], head)
+    assert decision.page is None
+    record = key_of(decision, key)
+    assert (record.version, record.hash, record.count) == (7, head.hash, 0)
+
+
+def test_a_key_that_moved_nothing_does_not_name_its_neighbours_page() -> None:
+    """It names the head even where another command of the same decision writes a page."""
+    key = idempotency()
+    head = page_of(state_of())
+    decision = decided([debit(order("o2")), queue_order(order("o1"), key)], head)
+    assert decision.page is not None
+    assert (key_of(decision, key).version, key_of(decision, key).hash) == (7, head.hash)
+
+
+# ---------------------------------------------------------------- pages that must be absent
+
+
+def test_a_decision_that_moves_nothing_may_depend_on_the_state() -> None:
+    """A purchase starts only while no page has come since: the next page's number must be vacant."""
+    assert decided([start()]).vacant == 8
+    assert decided([queue_order(order("o1"))]).vacant is None
+
+
+def test_a_page_needs_no_further_condition() -> None:
+    """Where a page is written, its number has to be free anyway."""
+    decision = decided([start(), adjust("finder", 1)])
+    assert decision.page is not None
+    assert decision.vacant is None

@@ -10,6 +10,7 @@ from autocredits.domain.ids import (
     hold_id,
     is_account_id,
     is_caller_id,
+    is_coupon_code,
     parse_hold_id,
 )
 
@@ -42,7 +43,7 @@ def test_an_account_is_named_by_letters_digits_dash_and_underscore(text: str) ->
 
 @pytest.mark.parametrize("text", [*BAD, "a.b", "a:b", "*"], ids=repr)
 def test_nothing_else_names_an_account(text: object) -> None:
-    """Whole match, else 422 `invalid_id`; the platform's `*` is no account."""
+    """The whole text must match, else 422 `invalid_id`; the platform's `*` is no account."""
     assert not is_account_id(text)
     with pytest.raises(Problem) as refused:
         check_account_id(text)
@@ -58,16 +59,28 @@ def test_a_caller_may_choose_ids_with_dots_and_colons(text: str) -> None:
 
 @pytest.mark.parametrize("text", BAD, ids=repr)
 def test_nothing_else_is_an_id(text: object) -> None:
-    """Whole match, else 422 `invalid_id`, which names the field."""
+    """The whole text must match, else 422 `invalid_id`, which names the field."""
     assert not is_caller_id(text)
     with pytest.raises(Problem, match="order_id") as refused:
         check_caller_id(text, "order_id")
     assert refused.value.code == "invalid_id"
 
 
+@pytest.mark.parametrize("text", ["A", "SPRING-10", "0_9", "Z" * 32])
+def test_a_coupon_code_is_spelled_in_capitals(text: str) -> None:
+    """`[A-Z0-9_-]{1,32}` names a coupon."""
+    assert is_coupon_code(text)
+
+
+@pytest.mark.parametrize("text", [*BAD, "Z" * 33, "spring", "A.B", "A:B"], ids=repr)
+def test_nothing_else_is_a_coupon_code(text: object) -> None:
+    """Small letters, dots and colons are not allowed, nor are more than 32 characters."""
+    assert not is_coupon_code(text)
+
+
 @given(st.sampled_from(["order", "product"]), CALLER_IDS, st.integers(1, 999_999_999))
-def test_a_hold_id_tells_work_and_attempt(kind: str, work_id: str, attempt: int) -> None:
-    """A hold's id is read back as what it was made from, whatever the work is called."""
+def test_a_hold_id_names_work_and_attempt(kind: str, work_id: str, attempt: int) -> None:
+    """A hold's id gives back the work and attempt that it was made from."""
     assert parse_hold_id(hold_id(kind, work_id, attempt)) == (kind, work_id, attempt)
 
 
@@ -81,7 +94,7 @@ def test_the_forms_of_hold_ids() -> None:
     "text", ["", "o1", "o1~", "~1", "o1~0", "o1~01", "o1~-1", "o1~1~2", "o1~t1", "o1~1\n", "o1~\u0661", "o1~1000000000"]
 )
 def test_what_is_no_hold_id_is_a_hold_that_does_not_exist(text: str) -> None:
-    """404 `hold_not_found`, as for any hold that there is not."""
+    """404 `hold_not_found`, as for any hold that does not exist."""
     with pytest.raises(Problem) as refused:
         parse_hold_id(text)
     assert (refused.value.code, refused.value.status) == ("hold_not_found", 404)

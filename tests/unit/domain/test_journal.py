@@ -22,7 +22,7 @@ from autocredits.domain.journal import (
 )
 from autocredits.domain.money import MAX_BALANCE
 from autocredits.domain.state import UNITS, Balance, State
-from tests.kit.builders import ACCOUNT_ID, NOW_MS, state_of
+from tests.kit.builders import ACCOUNT_ID, NOW_MS, capture, hold, opened, order, state_of
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -82,7 +82,7 @@ def test_a_balance_is_the_sum_of_its_entries(drawn: list[tuple[int, list[Entry]]
 
 @given(JOURNALS)
 def test_pages_are_numbered_without_gaps_and_linked(drawn: list[tuple[int, list[Entry]]]) -> None:
-    """Pages count from 1, the first follows 64 zeros, each other one names the hash of the page before."""
+    """Pages count from 1; each names the hash of the page before, the first one 64 zeros."""
     pages = journal(drawn)
     assert [page.version for page in pages] == list(range(1, len(pages) + 1))
     assert [page.prev for page in pages] == ["0" * 64, *(page.hash for page in pages[:-1])]
@@ -99,7 +99,7 @@ def test_times_never_run_backwards(drawn: list[tuple[int, list[Entry]]]) -> None
 
 @given(JOURNALS)
 def test_a_page_survives_being_stored(drawn: list[tuple[int, list[Entry]]]) -> None:
-    """What is read back is the page, to the last word, also by way of JSON."""
+    """The page that is read back from JSON is the one that was stored."""
     for page in journal(drawn):
         again = page_from_map(ACCOUNT_ID, json.loads(json.dumps(page.to_map())), page.hash)
         assert again.entries == page.entries
@@ -118,6 +118,15 @@ def test_each_entry_shows_the_balance_after_it(drawn: list[tuple[int, list[Entry
             state = apply(state, entry)
             assert balance == (state.balance(entry.unit) if entry.unit else None)
         before = page.state
+
+
+def test_the_state_before_a_page_knows_what_was_held() -> None:
+    """Before the page of a hold nothing was held; before the page of its capture, what it took."""
+    account = opened(1000)
+    account.do(hold(order()))
+    assert account.page().state_before().balance("auto_order") == Balance(1000, 0)
+    account.do(capture())
+    assert account.page().state_before().balance("auto_order") == Balance(1000, 100)
 
 
 FULL_PAGE = next_page(
@@ -188,9 +197,9 @@ def changed(stored: dict[str, Any], path: tuple[Any, ...], value: object, *, rem
 
 
 def test_the_full_page_shows_every_field() -> None:
-    """The page that is tampered with below holds every field that an entry can have."""
+    """The page that is tampered with below has every field that an entry can have."""
     shown = {name for entry in FULL_PAGE.to_map()["entries"] for name in entry}
-    assert shown == set(Entry.__slots__)
+    assert shown == set(Entry.__slots__) - {"unknown"}
     page_from_map(ACCOUNT_ID, FULL_PAGE.to_map(), FULL_PAGE.hash)
 
 
@@ -228,20 +237,28 @@ def test_the_hash_covers_the_order_and_number_of_entries() -> None:
 
 
 def test_the_hash_covers_the_account() -> None:
-    """A page that lies in another account's journal is found."""
+    """A page in another account's journal is found."""
     with pytest.raises(BrokenInvariantError):
         page_from_map("bolt", FULL_PAGE.to_map(), FULL_PAGE.hash)
 
 
+def test_a_page_without_one_of_its_fields_is_no_page() -> None:
+    """Even under a hash of its own, which covers what is left."""
+    for name in ("version", "at", "entries", "state", "prev"):
+        stored = {key: value for key, value in FULL_PAGE.to_map().items() if key != name}
+        with pytest.raises(BrokenInvariantError):
+            page_from_map(ACCOUNT_ID, stored, hash_of(ACCOUNT_ID, stored))
+
+
 def test_a_stored_field_does_not_stand_in_for_the_account() -> None:
-    """A page in another account's journal is found also if it says whose it was."""
+    """A page in another account's journal is found even if it says whose it was."""
     moved = FULL_PAGE.to_map() | {"account_id": ACCOUNT_ID}
     with pytest.raises(BrokenInvariantError):
         page_from_map("bolt", moved, FULL_PAGE.hash)
 
 
 def test_the_hash_is_known() -> None:
-    """The hash of a given page never changes: it is SHA-256 of canonical JSON, as anybody can compute it."""
+    """It is the SHA-256 of canonical JSON, so anybody can compute it, and it never changes."""
     page = next_page(ACCOUNT_ID, None, 1000, [Entry(kind="granted", actor="\u00e4", unit="auto_order", posted=500)])
     text = (
         '{"account_id":"acme","at":1000,"entries":[{"actor":"\u00e4","kind":"granted","posted":500,"unit":"auto_order"}],'
@@ -286,7 +303,7 @@ MAY = {
 
 @pytest.mark.parametrize("kind", MAY)
 def test_each_kind_moves_in_its_own_direction(kind: str) -> None:
-    """A kind's listed changes may stand."""
+    """These changes of posted and held are what the kind is for."""
     state = state_of(500, held=200)
     for posted, held in MAY[kind]:
         after = apply(state, Entry(kind=kind, actor="a", unit="auto_order", posted=posted, held=held))
@@ -315,13 +332,13 @@ def test_each_kind_moves_in_its_own_direction(kind: str) -> None:
     ],
 )
 def test_no_kind_moves_otherwise(kind: str, posted: int, held: int) -> None:
-    """Other signs, spending below available and giving back more than is held break the books."""
+    """Other signs, spending more than is available and giving back more than is held break the books."""
     with pytest.raises(BrokenInvariantError):
         apply(state_of(500, held=200), Entry(kind=kind, actor="a", unit="auto_order", posted=posted, held=held))
 
 
 def test_there_are_no_other_kinds() -> None:
-    """The kinds are those of the contract."""
+    """The kinds are those of the contract (docs/contract.md, section 5)."""
     assert set(KINDS) == {"opened", "standing", *MAY}
     with pytest.raises(BrokenInvariantError):
         apply(state_of(), Entry(kind="gifted", actor="a", unit="auto_order", posted=1))

@@ -32,7 +32,7 @@ def test_an_amount_is_read_and_written_as_the_contract_says(text: str, hundredth
 
 @given(st.integers(-LIMIT, LIMIT))
 def test_every_amount_survives_being_written_and_read(hundredths: int) -> None:
-    """Parsing what was formatted gives the same hundredths."""
+    """Formatting an amount and parsing the text gives the same hundredths."""
     assert parse_amount(format_amount(hundredths)) == hundredths
 
 
@@ -69,7 +69,7 @@ def test_everything_else_is_no_amount(text: object) -> None:
 @example("1.33\n")
 @example("-0.00")
 def test_what_is_read_is_just_what_would_be_written(text: str) -> None:
-    """A text is an amount if it is the one spelling of it, and refused otherwise."""
+    """Each amount has one spelling; every other text is refused."""
     try:
         hundredths = parse_amount(text)
     except Problem:
@@ -79,12 +79,12 @@ def test_what_is_read_is_just_what_would_be_written(text: str) -> None:
 
 
 def test_one_minus_three_times_a_third_is_one_hundredth() -> None:
-    """1 - 3 x 0.33 is exactly 0.01 (domain.md)."""
+    """1 - 3 x 0.33 is exactly 0.01: there is no float anywhere."""
     assert format_amount(parse_amount("1.00") - 3 * parse_amount("0.33")) == "0.01"
 
 
 def test_floats_would_have_shown_another_price() -> None:
-    """9.90 / 20 is 0.495: floats round it to 0.49, the page shows 0.50 (domain.md)."""
+    """9.90 / 20 is 0.495: floats round it to 0.49, the page shows 0.50 (docs/domain.md, "Packages")."""
     assert round(9.90 / 20, 2) == 0.49
     assert divide_half_up(990 * 100, 2000) == 50
 
@@ -97,5 +97,5 @@ def test_division_rounds_half_up(numerator: int, denominator: int) -> None:
 
 
 def test_the_limit_of_a_balance() -> None:
-    """No balance may pass 1,000,000,000.00."""
+    """No balance may pass 1,000,000,000.00 (docs/contract.md, section 6)."""
     assert format_amount(MAX_BALANCE) == "1000000000.00"

@@ -27,7 +27,7 @@ def test_a_time_is_read(text: str, at_ms: int) -> None:
 
 @given(YEAR_1970_TO_9999_MS)
 def test_every_time_survives_being_written_and_read(at_ms: int) -> None:
-    """Parsing what was formatted gives the same millisecond."""
+    """Formatting a time and parsing the text gives the same millisecond."""
     assert parse_time(format_time(at_ms)) == at_ms
 
 
@@ -39,14 +39,19 @@ def test_a_time_is_written_as_the_calendar_says(at_ms: int) -> None:
     assert moment == datetime.fromtimestamp(whole, UTC).replace(microsecond=milliseconds * 1000)
 
 
+def test_a_time_is_a_whole_number() -> None:
+    """Milliseconds are integers, whatever the fraction."""
+    assert isinstance(parse_time("2026-11-01T00:00:00.123456Z"), int)
+
+
 def test_a_time_before_the_year_1000_has_four_digits_of_year() -> None:
-    """RFC 3339 wants four digits, also for a time that only a query asks for."""
+    """RFC 3339 asks for four digits, and a query may name such a time."""
     assert format_time(parse_time("0001-01-01T00:00:00Z")) == "0001-01-01T00:00:00.000Z"
 
 
 @given(st.integers(0, 10**12), st.integers(0, 999_999))
 def test_a_finer_fraction_is_cut_off_or_rounded_up(at_ms: int, nanos: int) -> None:
-    """What is finer than a millisecond is cut, and rounded up where the end of a range is meant."""
+    """Anything finer than a millisecond is cut off, or rounded up for the ends of a range."""
     text = f"{format_time(at_ms)[:-1]}{nanos:06d}Z"
     assert parse_time(text) == at_ms
     assert parse_time(text, round_up=True) == at_ms + (nanos > 0)
