@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from .catalog import Catalog
 from .errors import Problem, require
-from .forms import KNOWN_FORM, form_of
+from .forms import form_of
 from .ids import entry_id
 from .journal import Entry, Page, apply, next_page
 from .records import KeyRecord, Record, RecordKey, Records, rev_of
@@ -134,7 +134,7 @@ class Draft:
     def put(self, key: RecordKey, record: Record) -> None:
         """Write the record. Raises Problem `try_again` where a newer release has written it in a form of its own."""
         before = self.records.get(key)
-        if before is not None and form_of(before) > KNOWN_FORM:
+        if before is not None and form_of(before) > before.FORM:
             raise Problem("try_again")
         self.records[key] = self.changed[key] = record
 
