@@ -8,7 +8,7 @@ from autocredits.domain.decide import Done, Draft, IdempotencyKey
 from autocredits.domain.errors import Problem
 from autocredits.domain.money import format_amount
 from autocredits.domain.records import RecordKey
-from autocredits.domain.state import check_limit
+from autocredits.domain.state import State, check_limit
 
 from .coupons import Coupon, Terms, check_usable, count_coupon, coupon_keys, read_coupon, tallied, terms_of
 from .facts import MAX_CHECKOUTS, Checkout, Decision
@@ -17,8 +17,6 @@ from .record import Purchase, read_purchase
 
 PAYABLE = ("pending", "declined")
 """The statuses in which a purchase can be paid another way."""
-
-NOT_PAYABLE = "This purchase can no longer be paid another way."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +82,7 @@ class StartPurchase:
         check_manages(draft.head, self.caller)
         if replay := draft.replay(self.idempotency):
             return replay
-        check_may_buy(draft)
+        check_may_buy(draft.state)
         purchase = self.priced(draft)
         self.method.check_takes(purchase.price)
         check_limit(draft.state, purchase.unit, purchase.total_credits())
@@ -120,12 +118,30 @@ class StartPurchase:
         )
 
 
-def check_may_buy(draft: Draft) -> None:
+def check_may_buy(state: State) -> None:
     """Raise Problem `account_inactive` (suspended, closed) or `orders_processor_inactive`: nothing is sold then."""
-    if draft.state.status in ("suspended", "closed"):
-        raise Problem("account_inactive", account_status=draft.state.status)
-    if draft.state.orders_processor != "active":
+    if state.status in ("suspended", "closed"):
+        raise Problem("account_inactive", account_status=state.status)
+    if state.orders_processor != "active":
         raise Problem("orders_processor_inactive")
+
+
+def check_may_change(state: State, purchase: Purchase, method: Method) -> Checkout:
+    """The open checkout of a purchase that can be paid by another method now.
+
+    Raises Problem `account_inactive`, `orders_processor_inactive`, `invalid_transition`, `too_many_attempts`,
+    `invalid_amount`.
+    """
+    check_may_buy(state)
+    checkout = purchase.open_checkout()
+    # A checkout that was just closed at its provider may be known as expired already.
+    closed = checkout is not None and checkout.expired and purchase.status() == "expired" and not purchase.expired
+    if checkout is None or not (purchase.status() in PAYABLE or closed):
+        raise Problem("invalid_transition", "This purchase can no longer be paid another way.")
+    if checkout.number >= MAX_CHECKOUTS:
+        raise Problem("too_many_attempts", "This purchase has had as many checkouts as it may have.")
+    method.check_takes(purchase.price)
+    return checkout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,14 +199,8 @@ class BeginCheckout(OfPurchase):
         checkout = purchase.open_checkout()
         if checkout and checkout.number == self.after + 1 and checkout.request_id == self.request_id:
             return Done(did="checkout", record=purchase)
-        check_may_buy(draft)
-        # That its checkout was closed may have been heard of already.
-        closed = checkout is not None and checkout.expired and purchase.status() == "expired" and not purchase.expired
-        if checkout is None or checkout.number != self.after or not (purchase.status() in PAYABLE or closed):
-            raise Problem("invalid_transition", NOT_PAYABLE)
-        if self.after >= MAX_CHECKOUTS:
-            raise Problem("too_many_attempts", "This purchase has had as many checkouts as it may have.")
-        self.method.check_takes(purchase.price)
+        if check_may_change(draft.state, purchase, self.method).number != self.after:
+            raise Problem("invalid_transition", "This purchase is being paid another way already.")
         begun = self.method.checkout(self.after + 1, draft.at_ms(), self.return_url, self.request_id)
         draft.decisive = True
         purchase = replace(purchase, checkouts=(*purchase.checkouts, begun), payment_method=self.method.name)
@@ -234,13 +244,16 @@ class CancelPurchase(OfPurchase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPoll(OfPurchase):
-    """Notes that a poll brought nothing, and when the provider is polled next."""
+    """Notes that a poll brought nothing or `failed`, and when the provider is polled next. It needs no page."""
+
+    failed: bool = False
 
     def decide(self, draft: Draft) -> Done:
-        """Raises Problem `account_not_found`, `purchase_not_found`."""
-        check_exists(draft.head)
-        purchase = put_purchase(draft, read_purchase(draft, self.purchase_id), moved=False)
-        return Done(did="polled", record=purchase)
+        """Raises Problem `purchase_not_found`."""
+        purchase = read_purchase(draft, self.purchase_id)
+        failures = purchase.poll_failures + 1 if self.failed else 0
+        written = put_purchase(draft, replace(purchase, poll_failures=failures), moved=False)
+        return Done(did="polled", record=written)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

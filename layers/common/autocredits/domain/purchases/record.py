@@ -56,7 +56,7 @@ class Purchase:
     `decisions`; `expired` tells that nobody paid in time. `paid_by` is the payment that pays, for ever.
     Entered: `granted` tells that the credits were granted, `clawed_back` how many went back, `frozen` how many are held
     while disputes are open. `coupon_counted` tells that the coupon's use is counted. `poll_at` is when the provider is
-    polled next.
+    polled next, `poll_failures` how many polls have failed in a row.
     """
 
     FORM: ClassVar[int] = 2
@@ -81,6 +81,7 @@ class Purchase:
     clawed_back: int = 0
     frozen: int = 0
     poll_at: int | None = None
+    poll_failures: int = 0
     versions: tuple[int, ...] = ()
     created_at: int
     updated_at: int
@@ -188,7 +189,12 @@ class Purchase:
         return "refunded" if payment.refunded() >= payment.amount else "credited"
 
     def next_poll(self, now_ms: int) -> int | None:
-        """When to poll the provider next, after now: while it may still be paid, and daily while a dispute is open."""
+        """When to poll the provider next, after now: while it may still be paid, and daily while a dispute is open.
+
+        After a poll that failed: in a minute, doubling, at most an hour.
+        """
+        if self.poll_failures:
+            return now_ms + min(HOUR_MS, MINUTE_MS << min(self.poll_failures - 1, 6))
         if any(end is None for _, _, end in self.disputes()):
             return now_ms + DAY_MS
         checkout, expires_at = self.open_checkout(), self.created_at + EXPIRES_MS
