@@ -6,7 +6,7 @@ from autocredits import bootstrap
 from autocredits.bootstrap import ledger
 from autocredits.domain.access import check_manages
 from autocredits.domain.errors import Problem
-from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon, Method, SettleReview, StartPurchase
+from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon, SettleReview, StartPurchase
 from autocredits.domain.purchases.coupons import Coupon, CouponUse, check_usable, coupon_keys, terms_of
 from autocredits.domain.records import NO_ACCOUNT
 from autocredits.edge import queries, views
@@ -26,7 +26,7 @@ from autocredits.edge.purchase_bodies import (
 )
 from autocredits.edge.queries import ListQuery
 from autocredits.ledger import lists
-from functions.purchase.checkout import cancel, change_method, purchase_id_of, start
+from functions.purchase.checkout import Buyer, cancel, change_method, purchase_id_of, start
 from functions.purchase.payments.registry import method, on_local_stack
 
 app = Api()
@@ -98,25 +98,32 @@ def parse_change(value: Any) -> CheckoutBody:
 )
 def start_purchase(request: Request, body: PackagePurchase | Load) -> Answer:
     """Start a payment, its price frozen now."""
+    buyer = _buyer(request, body)
     command = StartPurchase(
-        caller=request.caller,
+        caller=buyer.caller,
         idempotency=request.key,
         purchase_id=purchase_id_of(request.account_id, request.key.key),
         request=body.request(),
-        method=_method(body.payment_method),
+        method=buyer.method,
         coupon=body.coupon,
         return_url=body.return_url,
     )
-    accepted = start(ledger(), request.account_id, command, body.payer_email(), request.request_id)
+    accepted = start(ledger(), request.account_id, command, buyer)
     return _purchase(201, request.account_id, command.purchase_id, replayed=accepted.replayed())
 
 
-def _method(name: str) -> Method:
-    """The payment method. Raises Problem `invalid_field` for one that cannot be used here."""
-    found = method(name)
+def _buyer(request: Request, body: CheckoutBody) -> Buyer:
+    """Who pays, and how. Raises Problem `invalid_field` for a method that cannot be used here."""
+    found = method(body.payment_method)
     if found is None:
-        raise Problem("invalid_field", f"payment_method {name} is not available here.")
-    return found
+        raise Problem("invalid_field", f"payment_method {body.payment_method} is not available here.")
+    return Buyer(
+        caller=request.caller,
+        method=found,
+        return_url=body.return_url,
+        payer_email=body.payer.email if body.payer else None,
+        request_id=request.request_id,
+    )
 
 
 def _purchase(status: int, account_id: str, purchase_id: str, *, replayed: bool = False) -> Answer:
@@ -153,16 +160,7 @@ def read_purchase(request: Request) -> Answer:
 def change_checkout(request: Request, body: CheckoutBody) -> Answer:
     """Pay the same purchase another way."""
     purchase_id = request.parameters["purchase_id"]
-    change_method(
-        ledger(),
-        request.account_id,
-        purchase_id,
-        request.caller,
-        _method(body.payment_method),
-        return_url=body.return_url,
-        payer_email=body.payer_email(),
-        request_id=request.request_id,
-    )
+    change_method(ledger(), request.account_id, purchase_id, _buyer(request, body))
     return _purchase(200, request.account_id, purchase_id)
 
 

@@ -1,7 +1,7 @@
 """Starting, changing and canceling payments at a provider, and doing what it says of them."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from autocredits.domain.access import Caller, check_manages
 from autocredits.domain.decide import NotYet
@@ -38,14 +38,23 @@ MAX_STARTS = 3
 """How many numbers one call tries, where the answer to a start was lost."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buyer:
+    """Who pays, by which method, and what that takes. `request_id` names the request, for its own retries."""
+
+    caller: Caller
+    method: Method
+    return_url: str | None
+    payer_email: str | None
+    request_id: str
+
+
 def purchase_id_of(account_id: str, key: str) -> str:
     """The id of the purchase that a key starts: the same for the same key, and nothing to be guessed from it."""
     return "pur_" + hashlib.sha256(f"{account_id}#{key}".encode()).hexdigest()[:26]
 
 
-def start(
-    ledger: Ledger, account_id: str, command: StartPurchase, payer_email: str | None, request_id: str
-) -> Accepted:
+def start(ledger: Ledger, account_id: str, command: StartPurchase, buyer: Buyer) -> Accepted:
     """Record the purchase, then start its checkout at the provider, then note that it did.
 
     If it breaks off in between, the same key goes on where it stopped. Raises Problem, `payment_refused` among them,
@@ -58,47 +67,28 @@ def start(
     tally(ledger, account_id, purchase)
     checkout = purchase.open_checkout()
     if checkout and checkout.number == 1 and checkout.reference is None and purchase.status() in PAYABLE:
-        _start_checkout(ledger, account_id, purchase, command.caller, command.method, payer_email, request_id)
+        _start_checkout(ledger, account_id, purchase, buyer)
     return accepted
 
 
-def change_method(
-    ledger: Ledger,
-    account_id: str,
-    purchase_id: str,
-    caller: Caller,
-    method: Method,
-    *,
-    return_url: str | None,
-    payer_email: str | None,
-    request_id: str,
-) -> None:
+def change_method(ledger: Ledger, account_id: str, purchase_id: str, buyer: Buyer) -> None:
     """Let the same purchase be paid another way: close the open checkout at its provider, then start a new one.
 
     Asked again for the method that is open, it stays. A checkout that was paid meanwhile ends in `credited`.
     Raises Problem, and UnavailableError when a provider cannot be asked.
     """
-    page = check_manages(ledger.store.head(account_id), caller)
+    page = check_manages(ledger.store.head(account_id), buyer.caller)
     purchase = _known(ledger, account_id, purchase_id)
     if purchase.status() == "credited":
         return
-    checkout = check_may_change(page.state, purchase, method)
-    if checkout.payment_method != method.name:
+    checkout = check_may_change(page.state, purchase, buyer.method)
+    if checkout.payment_method != buyer.method.name:
         if not _close(ledger, account_id, purchase, checkout):
             return
-        command = BeginCheckout(
-            purchase_id=purchase_id,
-            coupon=purchase.coupon,
-            caller=caller,
-            method=method,
-            after=checkout.number,
-            return_url=return_url,
-            request_id=request_id,
-        )
-        purchase = ledger.execute(account_id, command).record(Purchase)
+        purchase = _begin_checkout(ledger, account_id, purchase, checkout, buyer)
     elif checkout.reference is not None:
         return
-    _start_checkout(ledger, account_id, purchase, caller, method, payer_email, request_id)
+    _start_checkout(ledger, account_id, purchase, buyer)
 
 
 def cancel(ledger: Ledger, account_id: str, purchase_id: str, caller: Caller) -> None:
@@ -139,15 +129,21 @@ def _close(ledger: Ledger, account_id: str, purchase: Purchase, checkout: Checko
     return closed == "closed"
 
 
-def _start_checkout(
-    ledger: Ledger,
-    account_id: str,
-    purchase: Purchase,
-    caller: Caller,
-    method: Method,
-    payer_email: str | None,
-    request_id: str,
-) -> None:
+def _begin_checkout(ledger: Ledger, account_id: str, purchase: Purchase, closed: Checkout, buyer: Buyer) -> Purchase:
+    """Record the checkout that follows one that nobody can pay any more."""
+    command = BeginCheckout(
+        purchase_id=purchase.purchase_id,
+        coupon=purchase.coupon,
+        caller=buyer.caller,
+        method=buyer.method,
+        after=closed.number,
+        return_url=buyer.return_url,
+        request_id=buyer.request_id,
+    )
+    return ledger.execute(account_id, command).record(Purchase)
+
+
+def _start_checkout(ledger: Ledger, account_id: str, purchase: Purchase, buyer: Buyer) -> None:
     """Start the open checkout at its provider and note it. A start that cannot be repeated goes on as the next one."""
     for _ in range(MAX_STARTS):
         checkout = purchase.open_checkout()
@@ -155,48 +151,41 @@ def _start_checkout(
         if checkout is None or opened is None:
             raise UnavailableError("the provider is not set up")
         try:
-            _start_once(ledger, opened, account_id, purchase, checkout, payer_email)
-        except RepeatedStartError:
-            command = BeginCheckout(
-                purchase_id=purchase.purchase_id,
-                coupon=purchase.coupon,
-                caller=caller,
-                method=replace(method, provider=checkout.provider),
-                after=checkout.number,
-                return_url=checkout.return_url,
-                request_id=request_id,
+            _start_once(
+                ledger,
+                opened,
+                account_id,
+                purchase,
+                StartRequest(
+                    account_id=account_id,
+                    purchase_id=purchase.purchase_id,
+                    number=checkout.number,
+                    started_at=checkout.started_at,
+                    price=purchase.price,
+                    description=purchase.package or "managed balance",
+                    return_url=checkout.return_url,
+                    payer_email=buyer.payer_email,
+                ),
             )
-            purchase = ledger.execute(account_id, command).record(Purchase)
+        except RepeatedStartError:
+            purchase = _begin_checkout(ledger, account_id, purchase, checkout, buyer)
         else:
             return
     raise UnavailableError("the payment could not be started")
 
 
-def _start_once(
-    ledger: Ledger, opened: Provider, account_id: str, purchase: Purchase, checkout: Checkout, payer_email: str | None
-) -> None:
-    request = StartRequest(
-        account_id=account_id,
-        purchase_id=purchase.purchase_id,
-        number=checkout.number,
-        started_at=checkout.started_at,
-        price=purchase.price,
-        description=purchase.package or "managed balance",
-        return_url=checkout.return_url,
-        payer_email=payer_email,
-    )
+def _start_once(ledger: Ledger, opened: Provider, account_id: str, purchase: Purchase, request: StartRequest) -> None:
+    """Start a checkout at the provider and note that it knows of it. Raises Problem `payment_refused`."""
     try:
         started = opened.start(request)
     except PaymentRefusedError as error:
         logger.warning("payment refused", extra={"purchase_id": purchase.purchase_id, "detail": str(error)})
-        refusal = RefusePayment(
-            purchase_id=purchase.purchase_id, coupon=purchase.coupon, provider=opened.name, reason="payment refused"
-        )
+        refusal = RefusePayment(purchase_id=purchase.purchase_id, coupon=purchase.coupon, provider=opened.name)
         tally(ledger, account_id, ledger.execute(account_id, refusal).record(Purchase))
         raise Problem("payment_refused") from error
     command = RecordCheckout(
         purchase_id=purchase.purchase_id,
-        number=checkout.number,
+        number=request.number,
         reference=started.reference,
         redirect_url=started.redirect_url,
     )

@@ -102,5 +102,11 @@ def events_of(account_id: str, purchase: Purchase, now_ms: int) -> list[PaymentE
         return events
     broke_off = checkout.reference is None and now_ms - checkout.started_at >= POLL_DELAYS_MS[2]
     if broke_off or now_ms - purchase.created_at >= EXPIRES_MS:
-        events.append(PaymentEvent(provider=checkout.provider, type="expired", purchase_id=purchase.purchase_id))
+        expired = PaymentEvent(
+            provider=checkout.provider,
+            type="expired",
+            purchase_id=purchase.purchase_id,
+            checkout=checkout.number if broke_off else None,
+        )
+        return [*events, expired]
     return events

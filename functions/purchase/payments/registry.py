@@ -41,14 +41,14 @@ def _open_sandbox() -> Provider | None:
     return Sandbox(page_url=bootstrap.sandbox_page_url(), secrets=_signing(secret))
 
 
-def _signing(secret: Mapping[str, Any]) -> tuple[str, ...]:
+def _signing(secret: dict[str, Any]) -> tuple[str, ...]:
     """The signing secrets in use. Raises UnavailableError unless they are one or two long strings in a list.
 
     A single string would be taken for a list of letters, each of which would sign.
     """
-    signing = secret.get("signing")
-    strings = isinstance(signing, list) and all(isinstance(one, str) for one in signing)
-    if not strings or not 1 <= len(signing) <= MAX_SIGNING_SECRETS or min(map(len, signing)) < LEAST_SECRET_LENGTH:
+    signing: Any = secret.get("signing")
+    usable = isinstance(signing, list) and 1 <= len(signing) <= MAX_SIGNING_SECRETS
+    if not usable or not all(isinstance(one, str) and len(one) >= LEAST_SECRET_LENGTH for one in signing):
         count("UnusableSecret")
         raise UnavailableError("a signing secret is not usable")
     return tuple(signing)

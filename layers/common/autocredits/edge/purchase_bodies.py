@@ -46,10 +46,6 @@ class CheckoutBody(Body):
     return_url: Annotated[str, Field(max_length=MAX_RETURN_URL)] | None = None
     payer: Payer | None = None
 
-    def payer_email(self) -> str | None:
-        """Where the provider writes to, if that was told."""
-        return self.payer.email if self.payer else None
-
 
 def parse_checkout(value: Any) -> CheckoutBody:
     """How a purchase is to be paid instead. Raises Problem 422."""

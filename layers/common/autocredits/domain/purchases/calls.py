@@ -126,17 +126,17 @@ def check_may_buy(state: State) -> None:
         raise Problem("orders_processor_inactive")
 
 
-def check_may_change(state: State, purchase: Purchase, method: Method) -> Checkout:
+def check_may_change(state: State, purchase: Purchase, method: Method, *, closed: bool = False) -> Checkout:
     """The open checkout of a purchase that can be paid by another method now.
 
+    Once it was `closed` at its provider, it may be known as expired already.
     Raises Problem `account_inactive`, `orders_processor_inactive`, `invalid_transition`, `too_many_attempts`,
     `invalid_amount`.
     """
     check_may_buy(state)
     checkout = purchase.open_checkout()
-    # A checkout that was just closed at its provider may be known as expired already.
-    closed = checkout is not None and checkout.expired and purchase.status() == "expired" and not purchase.expired
-    if checkout is None or not (purchase.status() in PAYABLE or closed):
+    expired = closed and purchase.status() == "expired" and not purchase.expired
+    if checkout is None or not (purchase.status() in PAYABLE or expired):
         raise Problem("invalid_transition", "This purchase can no longer be paid another way.")
     if checkout.number >= MAX_CHECKOUTS:
         raise Problem("too_many_attempts", "This purchase has had as many checkouts as it may have.")
@@ -199,7 +199,7 @@ class BeginCheckout(OfPurchase):
         checkout = purchase.open_checkout()
         if checkout and checkout.number == self.after + 1 and checkout.request_id == self.request_id:
             return Done(did="checkout", record=purchase)
-        if check_may_change(draft.state, purchase, self.method).number != self.after:
+        if check_may_change(draft.state, purchase, self.method, closed=True).number != self.after:
             raise Problem("invalid_transition", "This purchase is being paid another way already.")
         begun = self.method.checkout(self.after + 1, draft.at_ms(), self.return_url, self.request_id)
         draft.decisive = True
@@ -213,7 +213,6 @@ class RefusePayment(OfPurchase):
     """Notes that the provider takes no payment for this purchase: it is canceled, and its coupon's use given back."""
 
     provider: str
-    reason: str
 
     def decide(self, draft: Draft) -> Done:
         """Raises Problem `account_not_found`, `purchase_not_found`."""
@@ -221,7 +220,7 @@ class RefusePayment(OfPurchase):
         purchase = read_purchase(draft, self.purchase_id)
         if purchase.status() not in PAYABLE:
             return Done(did="nothing", record=purchase)
-        refusal = Decision(what="payment_refused", actor=f"payments:{self.provider}", reason=self.reason)
+        refusal = Decision(what="payment_refused", actor=f"payments:{self.provider}")
         return _decided(draft, purchase, refusal)
 
 

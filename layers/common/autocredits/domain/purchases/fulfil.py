@@ -249,7 +249,8 @@ def settle(
     if more > 0:
         _enter(draft, purchase, "held", actor, reason, held=more)
         purchase = replace(purchase, frozen=purchase.frozen + more)
-    return put_purchase(draft, _recounted(draft, purchase), moved=len(draft.entries) > first)
+    purchase = replace(_recounted(draft, purchase), poll_failures=0)
+    return put_purchase(draft, purchase, moved=len(draft.entries) > first)
 
 
 def _claw_back(draft: Draft, purchase: Purchase, owed: int, actor: str, reason: str | None) -> Purchase:
