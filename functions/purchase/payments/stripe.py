@@ -251,7 +251,7 @@ def _asking() -> Iterator[None]:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Tell apart what Stripe refuses: a start that cannot be repeated as it was, and terms that it takes from nobody."""
+    """Tell apart a start that cannot be repeated as it was, and terms that Stripe takes from nobody."""
     try:
         yield
     except stripe.IdempotencyError as error:

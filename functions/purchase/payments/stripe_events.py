@@ -1,6 +1,7 @@
 """Stripe's objects read as payment events: what its webhooks and polls say."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,8 @@ from autocredits.domain.purchases.fulfil import PaymentEvent, PaymentEventType
 from .port import Webhook
 
 DECLINED = "Payment declined: please try another payment method."
+
+_NUMBER = re.compile(r"[1-9][0-9]?")
 
 DISPUTE_ENDS: Mapping[str, PaymentEventType] = MappingProxyType(
     {
@@ -191,10 +194,8 @@ def owner_of(metadata: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _checkout(value: Mapping[str, Any]) -> int | None:
     """The number of the checkout that a session or payment was made for, if it carries one."""
-    number = maybe_map(value, "metadata").get("checkout")
-    return (
-        int(number) if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 4 else None
-    )
+    number = str(maybe_map(value, "metadata").get("checkout"))
+    return int(number) if _NUMBER.fullmatch(number) else None
 
 
 def _id(value: Any) -> str | None:

@@ -75,6 +75,7 @@ class OpenBody(Body):
     """PUT /accounts/{account_id}."""
 
     orders_processor: Literal["active", "inactive"] = "inactive"
+    opening: dict[Unit, AmountFromZero] | None = None
 
 
 class StandingBody(Body):
