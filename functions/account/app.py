@@ -20,7 +20,7 @@ def _account(status: int, accepted: Accepted) -> Answer:
 @app.route("PUT /v1/accounts/{account_id}", scope="credits:admin", who="platform", body=OpenBody)
 def open_account(request: Request, body: OpenBody) -> Answer:
     """Open the account with its free credits, once."""
-    command = OpenAccount(request.caller, body.orders_processor, body.opening)
+    command = OpenAccount(request.caller, body.orders_processor, body.balances())
     accepted = ledger().execute(request.account_id, command)
     return _account(201 if accepted.done.count else 200, accepted)
 

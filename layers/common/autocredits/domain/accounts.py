@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from .access import Caller, check_manages
 from .decide import Done, Draft, IdempotencyKey
-from .errors import Problem
 from .journal import Entry
 from .records import RecordKey
 from .state import check_limit, check_sufficient
