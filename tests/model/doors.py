@@ -243,5 +243,9 @@ class _Secrets:
 @contextmanager
 def functions_over(worlds: dict[str, World]) -> Iterator[None]:
     """The functions work in `worlds["now"]`, whatever it is at the time."""
-    with handlers_on(lambda: worlds["now"].ledger(), lambda: worlds["now"].queue, _Secrets):
+
+    def ledger() -> Ledger:
+        return worlds["now"].ledger()
+
+    with handlers_on(ledger, lambda: worlds["now"].queue, _Secrets):
         yield
