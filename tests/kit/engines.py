@@ -9,6 +9,7 @@ from botocore.config import Config
 
 from autocredits.adapters.aws import CONFIG
 from autocredits.adapters.dynamo import DynamoStore
+from dev.engines import dynamodb, programs
 from dev.engines.dynamodb import Engine, Name, fetch, start
 from dev.engines.programs import EngineError
 from dev.stack.transform import read_template
@@ -21,10 +22,12 @@ __all__ = [
     "EngineError",
     "Name",
     "client_of",
+    "dynamodb",
     "fetch",
     "make_store",
     "make_table",
     "open_engines",
+    "programs",
     "start",
     "table_definition",
 ]
