@@ -36,7 +36,6 @@ from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
 from autocredits.domain.work.record import WorkRequest
 from autocredits.ledger.commit import Accepted, Answer, Ledger
 from dev.engines import dynamodb as engines
-from tests.kit.engines import TABLE_NAME, client_of, make_store
 from tests.kit.builders import (
     CATALOG,
     PLATFORM,
@@ -59,6 +58,7 @@ from tests.kit.builders import (
     requested,
     sourcing,
 )
+from tests.kit.engines import TABLE_NAME, client_of, make_store
 
 WORKERS = 8
 KILLS_A_SECOND = 30.0

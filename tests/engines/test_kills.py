@@ -25,9 +25,9 @@ from dev.engines import dynamodb as engines
 from dev.proof import figures
 from dev.stack.places import ROOT
 from tests.engines.killed_worker import ENGINE_EVERY, WORKERS, Ask, Run, answer_map, command_of, lines_of
-from tests.kit.engines import TABLE_NAME, client_of
 from tests.kit.books import UNITS, check_page
 from tests.kit.builders import CATALOG
+from tests.kit.engines import TABLE_NAME, client_of
 
 RUNS = range(figures.size(test=1, prove=5))
 KILLS = figures.size(test=20, prove=500)
