@@ -310,7 +310,7 @@ def deeds() -> dict[str, Deed]:
     held, failed = (*base, made["auto_order.requested"]), made["auto_order.failed"]
     converting = (*base, debited, made["tracking_conversion.requested"])
     sourcing = (*base, made["sourcing.requested"])
-    paid, coupon = signed("payment.succeeded"), _coupon("POST", {"code": "C1", "percent_off": "10.00"})
+    paid, coupon = signed("payment.succeeded"), made["coupon made"]
     bought = (*base, made["start"], paid)
     wrong = signed("payment.succeeded", amount="1.00")
     before: dict[str, Sequence[Request]] = {
@@ -324,6 +324,8 @@ def deeds() -> dict[str, Deed]:
         "sourcing.accepted": sourcing,
         "sourcing.rejected": sourcing,
         "resend": (*held, failed),
+        "coupon made": (),
+        "coupon closed": (coupon,),
     }
     known = {
         name: Deed(request, before.get(name, base))
@@ -343,17 +345,11 @@ def deeds() -> dict[str, Deed]:
         "dispute lost": Deed(signed("dispute.lost"), (*bought, signed("dispute.created"))),
         "review: credit": Deed(_review("credit"), (*base, made["start"], wrong)),
         "review: refuse": Deed(_review("refuse"), (*base, made["start"], wrong)),
-        "coupon made": Deed(coupon),
-        "coupon closed": Deed(_coupon("DELETE"), (coupon,)),
         "hold: failed": Deed(made["hold"], (*held, failed)),
         "order: failed": Deed(made["order"], (*held, failed)),
         "auto_order.requested: queued": Deed(made["auto_order.requested"], (*base, made["order"])),
         "tracking_conversion.completed: held": Deed(made["tracking_conversion.completed"], held),
     }
-
-
-def _coupon(method: str, body: Any = None) -> Request:
-    return http(purchase_app.handler, method, "/v1/coupons" if body else "/v1/coupons/C1", body)
 
 
 def _start_with_coupon() -> Request:
