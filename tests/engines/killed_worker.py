@@ -57,8 +57,9 @@ from tests.kit.builders import (
     requested,
     sourcing,
 )
-from tests.kit.engines import TABLE_NAME, client_of, fetch, make_table
+from tests.kit.engines import client_of, fetch, make_table
 
+TABLE_NAME = "credits"
 WORKERS = 8
 KILLS_A_SECOND = 30.0
 COMMIT_SECONDS = 0.012
@@ -495,7 +496,7 @@ class Driver:
             time.sleep(POLL_SECONDS)
         url = f"http://127.0.0.1:{self.port}"
         client = client_of(url)
-        make_table(client)
+        make_table(client, TABLE_NAME)
         client.meta.events.register("before-send.dynamodb.TransactWriteItems", self.shared.count_commit)
         store = STORES[self.run.broken](client, TABLE_NAME)
         Ledger(store, SystemClock(), CATALOG).execute("warm", OpenAccount(PLATFORM, "active"))

@@ -7,7 +7,6 @@ from functools import cache
 from random import Random
 from time import monotonic
 from typing import Any, ClassVar
-from uuid import uuid4
 
 import pytest
 
@@ -24,7 +23,7 @@ from autocredits.ledger.lists import list_orders, list_purchases
 from autocredits.ledger.ports import ConflictError, Store, UnavailableError
 from tests.engines.samples import key_record, pages_of, purchase, put, work
 from tests.kit.builders import NOW_MS, PLATFORM, fresh, merchant
-from tests.kit.engines import NAMES, Endpoint, client_of, make_table
+from tests.kit.engines import NAMES, Endpoint, client_of, make_store
 from tests.kit.figures import seed, size, tally
 from tests.kit.memory import MemoryStore
 
@@ -44,8 +43,7 @@ def real(request: pytest.FixtureRequest, endpoint: Endpoint) -> DynamoStore:
 
 @cache
 def _store(endpoint_url: str) -> DynamoStore:
-    client = client_of(endpoint_url)
-    return DynamoStore(client, make_table(client, f"credits-{uuid4().hex}"))
+    return make_store(endpoint_url)
 
 
 on_every_engine = pytest.mark.parametrize("real", NAMES, indirect=True)

@@ -22,11 +22,11 @@ from autocredits.domain.records import KeyRecord, Records
 from autocredits.domain.work.calls import Charge
 from autocredits.domain.work.record import Work
 from autocredits.ledger.commit import Ledger
-from tests.engines.killed_worker import ENGINE_EVERY, WORKERS, Ask, Run, answer_map, command_of, lines_of
+from tests.engines.killed_worker import ENGINE_EVERY, TABLE_NAME, WORKERS, Ask, Run, answer_map, command_of, lines_of
 from tests.kit import figures
 from tests.kit.books import UNITS, check_page
 from tests.kit.builders import CATALOG
-from tests.kit.engines import TABLE_NAME, client_of, start
+from tests.kit.engines import client_of, start
 
 RUNS = range(figures.size(test=1, prove=5))
 KILLS = figures.size(test=20, prove=500)
@@ -146,7 +146,7 @@ def gather(run: Run, store: DynamoStore) -> Evidence:
     keys = record_keys(store)
     for account_id in sorted({told.account_id for told in evidence.told}):
         records = store.read(account_id, keys[account_id])
-        pages = store.pages_before(account_id, 10**9, 1_000)[::-1]
+        pages = list(store.pages_before(account_id, 10**9, 1_000)[::-1])
         evidence.accounts[account_id] = Account(account_id, pages, records)
     return evidence
 

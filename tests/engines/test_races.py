@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -43,7 +42,7 @@ from tests.kit.builders import (
     release,
     requested,
 )
-from tests.kit.engines import NAMES, Endpoint, client_of, make_table
+from tests.kit.engines import NAMES, Endpoint, client_of, make_store
 
 PATIENCE = 30
 
@@ -53,8 +52,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", params=NAMES)
 def store(request: pytest.FixtureRequest, endpoint: Endpoint) -> DynamoStore:
     """A table on each engine."""
-    client = client_of(endpoint(request.param))
-    return DynamoStore(client, make_table(client, f"credits-{uuid4().hex}"))
+    return make_store(endpoint(request.param))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from boto3.dynamodb.types import TypeSerializer
@@ -19,7 +18,7 @@ from autocredits.domain.work.record import ORDERS, ORDERS_BY_STATUS, Work
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot, Store, list_position, shard_of
 from tests.engines.samples import key_record, pages_of, purchase, put, work
 from tests.kit.builders import NOW_MS, fresh
-from tests.kit.engines import NAMES, Endpoint, client_of, make_table
+from tests.kit.engines import NAMES, Endpoint, make_store
 from tests.kit.memory import MemoryStore
 
 ON_A_TABLE = [pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
@@ -30,8 +29,7 @@ def store(request: pytest.FixtureRequest, endpoint: Endpoint) -> Store:
     """Each store in turn."""
     if request.param == "memory":
         return MemoryStore()
-    client = client_of(endpoint(request.param))
-    return DynamoStore(client, make_table(client, f"credits-{uuid4().hex}"))
+    return make_store(endpoint(request.param))
 
 
 @pytest.fixture
@@ -126,7 +124,7 @@ def test_what_a_later_release_wrote_is_kept(store: Store, account_id: str) -> No
     (plain,) = pages_of(account_id, 1)
     page = replace(plain, unknown=later)
     page = replace(page, hash=hash_of(account_id, page.to_map()))
-    records = [work(unknown=later), purchase(unknown=later)]
+    records: list[Work | Purchase] = [work(unknown=later), purchase(unknown=later)]
     store.commit(account_id, page, [put(record) for record in records])
     assert store.head(account_id) == page
     assert store.read(account_id, [record.key() for record in records]) == {record.key(): record for record in records}
