@@ -206,16 +206,6 @@ def test_bonus_credits_are_granted_and_clawed_back_with_the_rest() -> None:
     assert shop.balance() == (FREE + 5500, 0)
 
 
-def test_a_refund_of_nothing_takes_nothing_back() -> None:
-    """A purchase whose total was 0.00 owes nothing."""
-    shop = Shop()
-    shop.make_coupon(percent_off=10_000)
-    shop.start(coupon="C")
-    with pytest.raises(NotYet):
-        shop.event("refunded", 0, payment_id=None)
-    assert shop.balance() == (FREE + 10_000, 0)
-
-
 # ---------------------------------------------------------------- refunds and disputes
 
 
