@@ -156,6 +156,14 @@ def test_a_bad_value_can_never_be_processed(event_type: str, field: str, value: 
     assert refusal(json.dumps(envelope(event_type, MESSAGES[event_type] | {field: value}))) == code
 
 
+def test_a_cost_has_its_place() -> None:
+    """Only an order that the platform fulfils has one."""
+    auto = MESSAGES["auto_order.requested"] | {"order_type": "auto"}
+    assert refusal(json.dumps(envelope("auto_order.requested", auto))) == "invalid_field"
+    del auto["cost"]
+    assert parsed("auto_order.requested", auto).request.cost is None
+
+
 @pytest.mark.parametrize("field", ["price", "credits", "rate_card", "note"])
 @pytest.mark.parametrize("event_type", MESSAGES)
 def test_a_message_says_nothing_else(event_type: str, field: str) -> None:
