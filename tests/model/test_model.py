@@ -475,7 +475,7 @@ class WholeService(Against):
         share=st.sampled_from([1, 1, 1, 3, 0]),
     )
     def pays(self, data: st.DataObject, kind: str, share: int, *, stray: bool) -> None:
-        """The provider's news, mostly of the purchase's own payment."""
+        """An event of the provider, mostly of the purchase's own payment."""
         account, key, purchase = self.pick(data)
         if purchase.status == "review" or purchase.refused:
             return  # what a refund of a payment in review does is a person's matter
@@ -557,11 +557,11 @@ def _free(add: Callable[[Draft, Entry], str]) -> Callable[[Draft, Entry], str]:
 
 
 def _any_request(replay: Callable[[Draft, IdempotencyKey], Any]) -> Callable[[Draft, IdempotencyKey], Any]:
-    def look(draft: Draft, key: IdempotencyKey) -> Any:
+    def any_request(draft: Draft, key: IdempotencyKey) -> Any:
         known = draft.records.get(("key", key.key))
         return replay(draft, replace(key, fingerprint=getattr(known, "fingerprint", key.fingerprint)))
 
-    return look
+    return any_request
 
 
 def _never(_: Any) -> Callable[..., None]:

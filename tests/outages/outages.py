@@ -61,7 +61,7 @@ class Wire:
     met: int = 0
     down: bool = False
     queued: list[str] = field(default_factory=list)
-    buried: list[str] = field(default_factory=list)
+    dead_letters: list[str] = field(default_factory=list)
     session: URLLib3Session = field(default_factory=URLLib3Session)
 
     def before_send(self, request: AWSPreparedRequest) -> AWSResponse | None:
@@ -90,7 +90,7 @@ class Wire:
         """A queue that takes all."""
         asked = json.loads(request.body)
         if "MessageBody" in asked:
-            to = self.buried if asked["QueueUrl"].endswith("dead") else self.queued
+            to = self.dead_letters if asked["QueueUrl"].endswith("dead") else self.queued
             to.append(asked["MessageBody"])
         return answer(request, {"MessageId": uuid4().hex})
 
@@ -196,7 +196,7 @@ class End:
     told: Any
     items: Mapping[tuple[str, str], Item]
     queued: frozenset[str]
-    buried: frozenset[str]
+    dead_letters: frozenset[str]
     tries: int
 
 
@@ -220,7 +220,7 @@ class Deed:
                 consume_worker.handler(_received(body), Context())
             items = _items(place, name)
             wire.session.close()
-        return End(_told(heard), items, frozenset(wire.queued), frozenset(wire.buried), tries)
+        return End(_told(heard), items, frozenset(wire.queued), frozenset(wire.dead_letters), tries)
 
     def base(self, place: Place) -> list[Item]:
         """The items before it, made by the handlers themselves, once."""

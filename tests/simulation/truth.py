@@ -1,6 +1,6 @@
 """What must hold after every run: the books, nothing twice, and that what each caller was told is true.
 
-Prices are those of the business's own table (domain.md, rates): an oracle apart from the catalog's files.
+Prices are those of the business's own table (docs/domain.md, "What an action costs"): an oracle apart from the catalog's files.
 """
 
 import json
@@ -226,8 +226,8 @@ class Aftermath:
         work = self.work(delivery.request.work or ("", ""))
         remembered = work is not None and work.has_seen(message_digest(*delivery.request.message or ("", "")))
         body = delivery.request.event(1)["Records"][0]["body"]
-        buried = any(dead == body for dead, _ in self.world.dead)
-        expect("acknowledged", remembered or buried, delivery.kind)
+        is_dead = any(dead == body for dead, _ in self.world.dead)
+        expect("acknowledged", remembered or is_dead, delivery.kind)
 
 
 def check_replays(deliveries: Sequence[Delivery]) -> None:
