@@ -1,4 +1,4 @@
-"""DynamoDB on engines that run on this machine, and the service's own table on them."""
+"""Engines that run on this machine: DynamoDB, with the service's own table, and Stripe's check of requests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +13,7 @@ from autocredits.adapters.dynamo import DynamoStore
 from dev.engines import dynamodb, programs
 from dev.engines.dynamodb import Name, fetch, start
 from dev.engines.programs import EngineError
+from dev.engines.stripe_mock import start as start_stripe_mock
 from dev.stack.transform import read_template
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "open_engines",
     "programs",
     "start",
+    "start_stripe_mock",
 ]
 
 NAMES: tuple[Name, ...] = get_args(Name)
