@@ -1,6 +1,6 @@
 """What must hold after every run: the books, nothing twice, and that what each caller was told is true.
 
-Prices are those of the business's own table (docs/domain.md, "What an action costs"): an oracle apart from the catalog's files.
+Prices are those of docs/domain.md, "What an action costs": an oracle apart from the catalog's files.
 """
 
 import json
