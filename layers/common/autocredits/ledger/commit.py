@@ -125,8 +125,11 @@ class Ledger:
         return {index: answer for index, answer in answers if not (refused and isinstance(answer, Problem))}
 
     def _read(self, account_id: str, commands: Sequence[Command], found: Records) -> Records:
-        """The records that the commands concern; those of work that is usually new are left to the conditions."""
-        keys = {key for command in commands if not command.expects_new for key in command.records()}
+        """The records that the commands concern.
+
+        Those that are usually new are left to the conditions, until one of them turns out to be there.
+        """
+        keys = {key for command in commands if found or not command.expects_new for key in command.records()}
         missing = sorted(keys - found.keys())
         return {**found, **(self.store.read(account_id, missing) if missing else {})}
 
