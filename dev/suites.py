@@ -3,26 +3,33 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 from dev.stack.places import ROOT
 
 SUITES = {
-    "unit, functional, template": ["-n", "2", "tests/unit", "tests/functional", "tests/template"],
-    "concurrency": ["-n", "2", "--dist", "worksteal", "tests/concurrency"],
-    "payments": ["tests/payments"],
-    "end to end": ["tests/e2e"],
+    "unit, functional, template, mutants": (
+        *("-n", "2"),
+        *("tests/unit", "tests/functional", "tests/template", "tests/mutants"),
+    ),
+    "simulation, model, engines, outages": (
+        *("-n", "2", "--dist", "worksteal"),
+        *("tests/simulation", "tests/model", "tests/engines", "tests/outages"),
+    ),
+    "payments": ("tests/payments",),
+    "end to end": ("tests/e2e",),
 }
 
 
 def main() -> None:
     """Run every suite, even after a failure, and fail if any did."""
-    results = [_run(name, folders) for name, folders in SUITES.items()]
+    results = [_run(name, arguments) for name, arguments in SUITES.items()]
     print("\n".join(line for line, _ in results))
     if not all(passed for _, passed in results):
         raise SystemExit(1)
 
 
-def _run(name: str, arguments: list[str]) -> tuple[str, bool]:
+def _run(name: str, arguments: Sequence[str]) -> tuple[str, bool]:
     print(f"--- {name}", flush=True)
     began = time.monotonic()
     passed = subprocess.run([sys.executable, "-m", "pytest", "-q", *arguments], cwd=ROOT, check=False).returncode == 0

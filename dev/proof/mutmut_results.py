@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
@@ -12,7 +11,7 @@ from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
 def main() -> None:
     """Print the results of the modules whose paths are given."""
-    print(json.dumps({Path(path).stem: of_module(path) for path in sys.argv[1:]}))
+    print(json.dumps({path.partition("/")[2].removesuffix(".py"): of_module(path) for path in sys.argv[1:]}))
 
 
 def of_module(path: str) -> dict[str, object]:

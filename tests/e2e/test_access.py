@@ -6,9 +6,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from dev.stack import issuer
 from tests.e2e.merchant import Merchant, fresh, opened, refusal, work
-from tests.kit.stack import Stack
+from tests.kit.stack import KEY_ID, Stack
 
 SCOPES = ("credits:read", "credits:purchase", "credits:consume", "credits:admin")
 ROUTES = [
@@ -29,6 +28,18 @@ ROUTES = [
     ("POST", "/v1/accounts/{account}/holds", "credits:consume"),
     ("POST", "/v1/accounts/{account}/holds/x~1/capture", "credits:consume"),
     ("POST", "/v1/accounts/{account}/holds/x~1/release", "credits:consume"),
+    ("GET", "/v1/accounts/{account}/orders", "credits:read"),
+    ("POST", "/v1/accounts/{account}/orders", "credits:consume"),
+    ("POST", "/v1/accounts/{account}/orders/x/resend", "credits:consume"),
+    ("POST", "/v1/accounts/{account}/orders/resend", "credits:consume"),
+    ("POST", "/v1/accounts/{account}/coupons/check", "credits:read"),
+    ("GET", "/v1/accounts/{account}/purchases", "credits:read"),
+    ("GET", "/v1/accounts/{account}/purchases/x", "credits:read"),
+    ("POST", "/v1/accounts/{account}/purchases", "credits:purchase"),
+    ("POST", "/v1/accounts/{account}/purchases/x/review", "credits:admin"),
+    ("POST", "/v1/coupons", "credits:admin"),
+    ("GET", "/v1/coupons/x", "credits:admin"),
+    ("DELETE", "/v1/coupons/x", "credits:admin"),
 ]
 CALLS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/balance", None),
@@ -46,6 +57,15 @@ CALLS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/holds/x~1/release", {"reason": "test"}),
     ("GET", "/orders/x", None),
     ("GET", "/sourcing/x", None),
+    ("GET", "/orders", None),
+    ("POST", "/orders", work()),
+    ("POST", "/orders/x/resend", None),
+    ("POST", "/orders/resend", {"status": "failed"}),
+    ("POST", "/coupons/check", {"code": "X", "package": "auto_order-100"}),
+    ("GET", "/purchases", None),
+    ("GET", "/purchases/x", None),
+    ("POST", "/purchases", {"package": "auto_order-100", "payment_method": "card"}),
+    ("POST", "/purchases/x/review", {"decision": "credit", "reason": "test"}),
 ]
 NOWHERE = [
     ("GET", "/v1"),
@@ -62,6 +82,8 @@ NOWHERE = [
     ("GET", "/v1/accounts//balance"),
     ("GET", "/v1/accounts/{account}/debits"),
     ("GET", "/v1/accounts/a%2Fb/balance"),
+    ("GET", "/v1/accounts/a%2Fbalance/balance"),
+    ("GET", "/"),
 ]
 
 
@@ -98,16 +120,16 @@ def test_the_gateway_refuses_missing_tokens_and_scopes(stack: Stack, method: str
 def test_a_token_out_of_place_or_time_is_refused(stack: Stack, change: dict[str, Any]) -> None:
     """401 by the gateway."""
     claims = jwt.decode(stack.token("*", "credits:read", ""), options={"verify_signature": False})
-    assert _status(stack, jwt.encode(claims | change, stack.signing_key(), "RS256", {"kid": issuer.KEY_ID})) == 401
+    assert _status(stack, jwt.encode(claims | change, stack.signing_key(), "RS256", {"kid": KEY_ID})) == 401
 
 
 def test_a_token_that_another_key_signed_is_refused(stack: Stack) -> None:
     """401 by the gateway, also for none and for a shared secret."""
     claims = jwt.decode(stack.token("*", "credits:read", ""), options={"verify_signature": False})
     stranger = generate_private_key(public_exponent=65537, key_size=2048)
-    assert _status(stack, jwt.encode(claims, stranger, "RS256", {"kid": issuer.KEY_ID})) == 401
-    assert _status(stack, jwt.encode(claims, "secret" * 8, "HS256", {"kid": issuer.KEY_ID})) == 401
-    assert _status(stack, jwt.encode(claims, "", "none", {"kid": issuer.KEY_ID})) == 401
+    assert _status(stack, jwt.encode(claims, stranger, "RS256", {"kid": KEY_ID})) == 401
+    assert _status(stack, jwt.encode(claims, "secret" * 8, "HS256", {"kid": KEY_ID})) == 401
+    assert _status(stack, jwt.encode(claims, "", "none", {"kid": KEY_ID})) == 401
     assert _status(stack, "no.to.ken") == 401
 
 
@@ -132,8 +154,8 @@ def test_a_foreign_account_is_as_one_that_does_not_exist(
         for account in ("", fresh("other"))
     ]
     assert [refusal(answer) for answer in answers] == [(404, "account_not_found")] * 4
-    assert len({answer.json()["detail"] for answer in answers}) == 1
-    assert len({frozenset(answer.json()) for answer in answers}) == 1
+    bodies = [answer.json() | {"request_id": ""} for answer in answers]
+    assert bodies == [bodies[0]] * 4
     assert merchant.standing()["version"] == 1
 
 

@@ -1,22 +1,16 @@
 """`make run` as a developer meets it: it starts, keeps its data, says what is wrong, and leaves nothing behind."""
 
-import os
 import re
-import signal
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dev.stack.places import ROOT, Places, running_stack
-from tests.e2e.conftest import STOP_SECONDS, free_ports, wait_for
 from tests.e2e.merchant import Merchant, opened, work
-from tests.kit.stack import Stack
+from tests.kit.stack import ROOT, Places, environment_of, new_places, run_stack
 
 REFUSED_SECONDS = 60
 
@@ -37,8 +31,8 @@ class Stopped:
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     """A stack that ran, charged an order under the key `key-1`, and was stopped."""
-    places = Places(tmp_path_factory.mktemp("lifecycle"), free_ports())
-    with running(places) as stack:
+    places = new_places(tmp_path_factory.mktemp("lifecycle"))
+    with run_stack(places, by_make=True) as stack:
         merchant, order = opened(stack), work(tracking="bce")
         answer = merchant.debit(order, "key-1").text
         token = stack.token("*", "credits:read", "")
@@ -60,7 +54,7 @@ def test_a_stopped_stack_leaves_no_process(stopped: Stopped) -> None:
 
 def test_a_second_start_finds_the_data(stopped: Stopped) -> None:
     """Balances, entries, keys and the signing key are there; a start beside it is refused with one line."""
-    with running(stopped.places) as stack:
+    with run_stack(stopped.places, by_make=True) as stack:
         merchant = Merchant(stack, stopped.account_id)
         assert merchant.balance() == ("3.67", "0.00", "3.67")
         assert merchant.entries() == stopped.entries
@@ -75,7 +69,7 @@ def test_a_second_start_finds_the_data(stopped: Stopped) -> None:
 
 def test_a_busy_port_gives_one_clear_line(tmp_path: Path) -> None:
     """It names the port, and nothing was started."""
-    places = Places(tmp_path, free_ports())
+    places = new_places(tmp_path)
     for port in (places.port, places.issuer_port):
         with socket.socket() as busy:
             busy.bind(("127.0.0.1", port))
@@ -86,34 +80,12 @@ def test_a_busy_port_gives_one_clear_line(tmp_path: Path) -> None:
         assert not places.info.exists()
 
 
-@contextmanager
-def running(places: Places) -> Iterator[Stack]:
-    """A stack as `make run` starts it and Ctrl-C, which reaches the whole process group, stops it."""
-    output = places.home / "output.txt"
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            ["make", "-s", "run"],  # noqa: S607
-            cwd=ROOT,
-            env=environment(places),
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-        try:
-            wait_for(places, process, output)
-            yield Stack(places, running_stack(places))
-        finally:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(STOP_SECONDS)
-    assert "Traceback" not in output.read_text()
-
-
 def refused(places: Places) -> str:
     """What a `make run` that cannot start prints, without make's own remark that it failed."""
     result = subprocess.run(
         ["make", "-s", "run"],  # noqa: S607
         cwd=ROOT,
-        env=environment(places),
+        env=environment_of(places),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -122,12 +94,6 @@ def refused(places: Places) -> str:
     )
     assert result.returncode != 0
     return re.sub(r"^make.*\n", "", result.stdout, flags=re.MULTILINE)
-
-
-def environment(places: Places) -> dict[str, str]:
-    """What a developer's shell would hold."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    return inherited | {"STACK_HOME": str(places.home), "PORT": str(places.port), "DEMO": "0"}
 
 
 def processes_of(places: Places) -> list[int]:

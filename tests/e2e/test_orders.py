@@ -1,9 +1,6 @@
 """Orders over HTTP on the deployed stack: queued, judged by the queue, listed, sent again; and dead letters."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +10,9 @@ from uuid import uuid4
 import pytest
 import requests
 
-from dev.stack import deploy
-from dev.stack.places import ROOT, Places, write_info
 from tests.kit.stack import Stack, eventually
 
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
-NO_ADD_ON = "The Orders Processor add-on must be active before credits can be used."
-NOT_ACTIVE = "The account is not active: no new work is accepted."
-
-
-def places_of(stack: Stack, home: Path = Path()) -> Places:
-    """How a client finds the stack."""
-    return Places(home, int(stack.info["endpoint_url"].rpartition(":")[2]))
 
 
 @dataclass(frozen=True)
@@ -108,7 +96,7 @@ def opened(stack: Stack) -> Shop:
 @pytest.fixture
 def stopped(stack: Stack) -> Iterator[None]:
     """While the worker takes nothing from the queue, so that what is queued stays so."""
-    functions = deploy.client("lambda", places_of(stack))
+    functions = stack.client("lambda")
     [mapping] = [
         one for one in functions.list_event_source_mappings()["EventSourceMappings"] if ":sqs:" in one["EventSourceArn"]
     ]
@@ -205,15 +193,18 @@ def test_a_failed_order_may_be_queued_with_other_work(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [({"status": "paused"}, NOT_ACTIVE), ({"orders_processor": "inactive"}, NO_ADD_ON)],
+    ("changes", "code"),
+    [({"status": "paused"}, "account_inactive"), ({"orders_processor": "inactive"}, "orders_processor_inactive")],
     ids=["paused", "without the add-on"],
 )
-def test_standing_is_judged_by_the_queue(shop: Shop, changes: dict[str, str], sentence: str) -> None:
-    """The order is accepted, and fails with the sentence."""
+def test_standing_is_judged_by_the_queue(shop: Shop, changes: dict[str, str], code: str) -> None:
+    """The order is accepted, and fails with the sentence that a debit is refused with."""
     shop.call("PATCH", "", json=changes)
     assert shop.queue("o1").status_code == 202
-    assert shop.wait("o1", "failed")["status_text"] == sentence
+    order = {"order_id": "o2", "store_id": "s1", "order_type": "auto", "tracking": "none"}
+    refused = shop.call("POST", "/debits", json=order, key=uuid4().hex)
+    assert code_of(refused) == (403, code)
+    assert shop.wait("o1", "failed")["status_text"] == refused.json()["detail"]
 
 
 def test_all_failed_orders_are_resent(shop: Shop) -> None:
@@ -398,18 +389,7 @@ class DeadLetters:
 
     def run(self, **environment: str) -> list[tuple[str, str]]:
         """Reason and body of each letter that it lists; it counts them all in its last line."""
-        write_info(places_of(self.stack, self.home), self.stack.info)
-        port = str(places_of(self.stack).port)
-        ran = subprocess.run(
-            [sys.executable, "-m", "dev.stack.dead_letters"],
-            cwd=ROOT,
-            env=os.environ | {"STACK_HOME": str(self.home), "PORT": port} | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ran.returncode == 0, ran.stderr
-        *lines, last = ran.stdout.split("\n")[:-1]
+        *lines, last = self.stack.list_dead_letters(self.home, **environment)
         assert last.startswith(f"{len(lines)} dead letters")
         return [(reason, body) for reason, _, body in (line.partition("\t") for line in lines)]
 
@@ -462,7 +442,7 @@ def test_redriving_is_safe(shop: Shop, dead_letters: DeadLetters) -> None:
     eventually(lambda: dead_letters.of(late) and dead_letters.of(shop))
     assert dead_letters.of(late) == [("account_not_found", mended)]
     letters = shop.stack.info["dead_letter_queue_url"]
-    deploy.client("sqs", places_of(shop.stack)).send_message(QueueUrl=letters, MessageBody=done)
+    shop.stack.client("sqs").send_message(QueueUrl=letters, MessageBody=done)
 
     assert late.call("PUT", "", json={"orders_processor": "active"}).status_code == 201
     redriven = dead_letters.run(REDRIVE="1")
@@ -494,7 +474,7 @@ def test_any_body_can_be_put_back(shop: Shop, dead_letters: DeadLetters) -> None
 def remove(stack: Stack, body: str) -> None:
     """Take one dead letter away for good, so that it is in nobody's way."""
     url = stack.info["dead_letter_queue_url"]
-    sqs = deploy.client("sqs", places_of(stack))
+    sqs = stack.client("sqs")
 
     def look() -> bool:
         for letter in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=1).get(

@@ -22,8 +22,6 @@ from uuid import uuid4
 
 import pytest
 
-from dev.stack import deploy
-from dev.stack.places import Places
 from tests.kit.stack import Stack
 
 ACCOUNTS = 50
@@ -529,8 +527,7 @@ def aftermath(stack: Stack) -> Aftermath:
     chance = random.Random(seed)
     storm = Storm(chance)
     deliveries = storm.deliveries()
-    places = Places(Path(), int(stack.info["endpoint_url"].rpartition(":")[2]))
-    queue = Queue(deploy.client("sqs", places), stack.info["orders_queue_url"])
+    queue = Queue(stack.client("sqs"), stack.info["orders_queue_url"])
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda one: open_account(stack, one, poor=one in storm.poor), [*storm.poor, *storm.rich]))
@@ -591,8 +588,7 @@ def test_every_poison_message_has_its_reason(aftermath: Aftermath) -> None:
 
 def read_seen(aftermath: Aftermath) -> dict[tuple[str, str], list[str]]:
     """The messages that each work of the storm remembers, from the table itself."""
-    places = Places(Path(), int(aftermath.stack.info["endpoint_url"].rpartition(":")[2]))
-    dynamodb = deploy.client("dynamodb", places)
+    dynamodb = aftermath.stack.client("dynamodb")
     seen = {}
     for page in dynamodb.get_paginator("scan").paginate(TableName=aftermath.stack.info["table_name"]):
         for item in page["Items"]:

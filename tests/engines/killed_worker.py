@@ -35,8 +35,6 @@ from autocredits.domain.purchases.calls import PurchaseRequest, RecordCheckout, 
 from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
 from autocredits.domain.work.record import WorkRequest
 from autocredits.ledger.commit import Accepted, Answer, Ledger
-from dev.engines import dynamodb as engines
-from tests.kit.engines import TABLE_NAME, client_of, make_store
 from tests.kit.builders import (
     CATALOG,
     PLATFORM,
@@ -59,7 +57,9 @@ from tests.kit.builders import (
     requested,
     sourcing,
 )
+from tests.kit.engines import client_of, fetch, make_table
 
+TABLE_NAME = "credits"
 WORKERS = 8
 KILLS_A_SECOND = 30.0
 COMMIT_SECONDS = 0.012
@@ -196,7 +196,7 @@ def _purchase(rng: random.Random, number: int) -> Steps:
         caller=PLATFORM,
         idempotency=idempotency(f"k{number}"),
         purchase_id=purchase_id,
-        order=bought,
+        request=bought,
         payment_method="card",
         provider="sandbox",
     )
@@ -473,7 +473,7 @@ class Driver:
 
     def start_engine(self) -> subprocess.Popen[bytes]:
         """The engine on the run's file, always on the same port; it need not be ready yet."""
-        command = [*engines.fetch("dynoxide"), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [*fetch("dynoxide"), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         with Path(self.run.folder, "engine.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own engine
                 [*command, "--db-path", str(self.run.database())], stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -495,8 +495,8 @@ class Driver:
                     break
             time.sleep(POLL_SECONDS)
         url = f"http://127.0.0.1:{self.port}"
-        make_store(engines.Engine("dynoxide", url, engine.pid))
         client = client_of(url)
+        make_table(client, TABLE_NAME)
         client.meta.events.register("before-send.dynamodb.TransactWriteItems", self.shared.count_commit)
         store = STORES[self.run.broken](client, TABLE_NAME)
         Ledger(store, SystemClock(), CATALOG).execute("warm", OpenAccount(PLATFORM, "active"))

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import count
 from random import Random
 from time import monotonic
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,14 +16,15 @@ from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Entry, Page, next_page
 from autocredits.domain.kinds import GLOBAL_KINDS
 from autocredits.domain.purchases.coupons import Coupon, CouponUse
-from autocredits.domain.purchases.record import Payment, Purchase
-from autocredits.domain.records import Record, RecordKey, rev_of
-from autocredits.domain.work.record import Work
-from autocredits.ledger.ports import DUE_SHARDS, ConflictError, Store, UnavailableError
-from dev.engines import dynamodb as engines
-from dev.proof.figures import seed, size, tally
-from tests.engines.conftest import connect, make_table
-from tests.engines.test_store_contract import NOW_MS, key_record, pages_of, put, work
+from autocredits.domain.purchases.record import DUE_PURCHASES, PURCHASES, Payment, Purchase
+from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList, rev_of
+from autocredits.domain.work.record import ORDERS, ORDERS_BY_STATUS, Work
+from autocredits.ledger.lists import list_orders, list_purchases
+from autocredits.ledger.ports import ConflictError, Store, UnavailableError
+from tests.engines.samples import key_record, pages_of, purchase, put, work
+from tests.kit.builders import NOW_MS, PLATFORM, fresh, merchant
+from tests.kit.engines import NAMES, Endpoint, client_of, make_store
+from tests.kit.figures import seed, size, tally
 from tests.kit.memory import MemoryStore
 
 CHUNKS = 5
@@ -33,22 +33,20 @@ SETTLED_S = 5.0
 STATUSES = ("queued", "processing", "ordered", "shipped", "failed")
 
 Call = Callable[[Store], Any]
-_numbers = count()
 
 
 @pytest.fixture
-def real(request: pytest.FixtureRequest, endpoints: Callable[[engines.Name], str]) -> DynamoStore:
+def real(request: pytest.FixtureRequest, endpoint: Endpoint) -> DynamoStore:
     """The store on an engine; its table is kept for all histories of this process."""
-    return _store(endpoints(request.param))
+    return _store(endpoint(request.param))
 
 
 @cache
 def _store(endpoint_url: str) -> DynamoStore:
-    client = connect(endpoint_url)
-    return DynamoStore(client, make_table(client))
+    return make_store(endpoint_url)
 
 
-on_every_engine = pytest.mark.parametrize("real", get_args(engines.Name), indirect=True)
+on_every_engine = pytest.mark.parametrize("real", NAMES, indirect=True)
 
 
 def outcome(store: Store, call: Call) -> Any:
@@ -111,7 +109,7 @@ class History:
     def keys(self, some: int) -> list[RecordKey]:
         """Records of every kind, some of which are there. The table is shared: a name for all accounts is its own."""
         kinds = ("key", "order", "order", "product", "purchase", "payment", "coupon", "coupon_use")
-        keys = [(self.random.choice(kinds), f"{self.random.randint(1, 5)}") for _ in range(some)]
+        keys = [(self.random.choice(kinds), f"{self.random.randint(1, 8)}") for _ in range(some)]
         return [(kind, f"{self.account_id}#{name}" if kind in GLOBAL_KINDS else name) for kind, name in keys]
 
     def write(self, key: RecordKey) -> RecordWrite:
@@ -136,23 +134,13 @@ class History:
 
     def work(self, name: str) -> Work:
         """An order or a product."""
-        at = NOW_MS + self.random.randint(0, 99)
-        return work(name, status=self.random.choice(STATUSES), created_at=at, status_at=at + 1)
+        at, store_id = NOW_MS + self.random.randint(0, 99), self.random.choice(("s1", "s2"))
+        return work(name, status=self.random.choice(STATUSES), store_id=store_id, created_at=at, status_at=at + 1)
 
     def purchase(self, name: str) -> Purchase:
-        """A purchase that is to be looked after, or not."""
-        return Purchase(
-            purchase_id=name,
-            unit="auto_order",
-            credits=2000,
-            price=990,
-            payment_method="card",
-            provider="sandbox",
-            status="pending",
-            created_at=NOW_MS + self.random.randint(0, 99),
-            updated_at=NOW_MS,
-            poll_at=self.random.choice((None, NOW_MS + self.random.randint(0, 99))),
-        )
+        """A purchase whose provider is to be polled, or not."""
+        at, poll_at = NOW_MS + self.random.randint(0, 99), NOW_MS + self.random.randint(0, 99)
+        return purchase(name, created_at=at, poll_at=self.random.choice((None, poll_at)))
 
     def read_page(self) -> tuple[str, Call, bool]:
         """The newest page, one page, or some before it."""
@@ -174,29 +162,29 @@ class History:
         return "snapshot", lambda store: store.snapshot(self.account_id, version, keys), False
 
     def listing(self) -> tuple[str, Call, bool]:
-        """A list, from its end or from a place in it; it may lag."""
-        status, newest = self.random.choice((None, *STATUSES)), self.random.random() < 0.5
+        """A list, from its end or from a place in it, of one shard or of all, or as callers see it; it may lag."""
+        which, newest = self.random.choice((ORDERS, PURCHASES, *ORDERS_BY_STATUS.values())), self.random.random() < 0.5
         start = self.random.choice(("", f"{NOW_MS + self.random.randint(0, 99):014d}#2"))
-        limit = self.random.randint(1, 6)
+        limit, shard = self.random.randint(1, 6), self.random.choice((None, None, *range(which.shards)))
+        status, caller = self.random.choice((None, *STATUSES)), self.random.choice((PLATFORM, merchant(store_id="s1")))
         calls: dict[str, Call] = {
-            "list_orders": lambda store: store.list_orders(
-                self.account_id, status, start=start, newest_first=newest, limit=limit
+            "list": lambda store: store.list(
+                which, self.account_id, start=start, newest_first=newest, limit=limit, shard=shard
             ),
-            "list_purchases": lambda store: store.list_purchases(self.account_id, start=start, limit=limit),
-            "list_due": self.due,
+            "list_due": lambda store: self.due(store, DUE_PURCHASES, newest_first=newest),
+            "list_orders": lambda store: list_orders(store, self.account_id, caller, status, start=start, limit=limit),
+            "list_purchases": lambda store: list_purchases(store, self.account_id, start=start, limit=limit),
         }
         name = self.random.choice(tuple(calls))
         return name, calls[name], True
 
-    def due(self, store: Store) -> Any:
-        """What is due of this account, whatever the shard."""
-        found = [due for shard in range(DUE_SHARDS) for due in store.list_due(shard, NOW_MS + 50, 1_000_000)]
-        return sorted(due.purchase_id for due in found if due.account_id == self.account_id)
-
-
-def fresh() -> str:
-    """An account that no other history uses."""
-    return f"differential-{next(_numbers)}"
+    def due(self, store: Store, which: RecordList, *, newest_first: bool) -> Any:
+        """What a list that all accounts share shows of this account, shard by shard."""
+        shards = [
+            store.list(which, NO_ACCOUNT, newest_first=newest_first, limit=1_000_000, shard=shard)
+            for shard in range(which.shards)
+        ]
+        return [[one for one in shard if one.account_id == self.account_id] for shard in shards]
 
 
 @pytest.mark.slow
@@ -206,7 +194,7 @@ def test_histories_come_to_the_same(real: DynamoStore, chunk: int) -> None:
     """Every call of a random history gives the same value or the same error in memory and on the engine."""
     histories = size(test=5, prove=50)
     for number in range(histories):
-        history = History(Random(seed() + 1_000 * chunk + number), MemoryStore(), real, fresh())
+        history = History(Random(seed() + 1_000 * chunk + number), MemoryStore(), real, fresh("differential"))
         history.play()
     tally(histories=histories, operations=histories * OPERATIONS)
 
@@ -254,7 +242,7 @@ class _Hasty(MemoryStore):
 def test_a_broken_store_is_found_out(real: DynamoStore, broken: type[MemoryStore]) -> None:
     """A store in memory that ignores a condition, or forgets what was in the way, does not pass for an engine."""
     with pytest.raises(AssertionError, match=r"commit|read|snapshot|list"):
-        History(Random(1), broken(), real, fresh()).play()
+        History(Random(1), broken(), real, fresh("differential")).play()
 
 
 class _Watched(MemoryStore):
@@ -281,23 +269,23 @@ class _Watched(MemoryStore):
 
 def test_histories_meet_every_condition() -> None:
     """Each condition of a commit fails alone, all of them fail together, with a page and with a vacant one, or none."""
-    for number in range(20):
-        History(Random(number), _Watched(), _Watched(), fresh()).play()
+    for number in range(40):
+        History(Random(number), _Watched(), _Watched(), fresh("differential")).play()
     alone = {frozenset({name}) for name in ("page taken", "vacant taken", "absent", "present", "stale")}
     together = {frozenset({name, "absent", "present", "stale"}) for name in ("page taken", "vacant taken")}
     assert {frozenset[str](), *alone, *together} <= _Watched.met
 
 
 def _large(letters: int, letter: str = "x") -> list[RecordWrite]:
-    return [put(work("large", tracking_number=letter * letters), None)]
+    return [put(work("large", tracking_number=letter * letters))]
 
 
 def _orders(some: int) -> list[RecordWrite]:
-    return [put(work(f"o{number}"), None) for number in range(some)]
+    return [put(work(f"o{number}")) for number in range(some)]
 
 
 def _heavy(some: int) -> list[RecordWrite]:
-    return [put(work(f"o{number}", tracking_number="x" * 380_000), None) for number in range(some)]
+    return [put(work(f"o{number}", tracking_number="x" * 380_000)) for number in range(some)]
 
 
 SHAPES: dict[str, tuple[Callable[[], list[RecordWrite]], str | None]] = {
@@ -306,8 +294,8 @@ SHAPES: dict[str, tuple[Callable[[], list[RecordWrite]], str | None]] = {
     "99 actions and a page": (lambda: _orders(99), "opened"),
     "101 actions": (lambda: _orders(101), None),
     "100 actions and a page": (lambda: _orders(100), "opened"),
-    "an item twice": (lambda: [key_record("k1"), put(work("o1"), None), key_record("k1")], None),
-    "an item twice, on two conditions": (lambda: [put(work("o1", rev=2), 1), put(work("o1"), None)], None),
+    "an item twice": (lambda: [key_record("k1"), put(work("o1")), key_record("k1")], None),
+    "an item twice, on two conditions": (lambda: [put(work("o1", rev=2), 1), put(work("o1"))], None),
     "an item below 400 KB": (lambda: _large(395 * 1024), None),
     "an item above 400 KB": (lambda: _large(401 * 1024), None),
     "an item below 400 KB, in other letters": (lambda: _large(195 * 1024, "\u00e4"), None),
@@ -324,7 +312,7 @@ SHAPES: dict[str, tuple[Callable[[], list[RecordWrite]], str | None]] = {
 def test_transactions_have_the_same_limits(real: DynamoStore, request: pytest.FixtureRequest, shape: str) -> None:
     """What is too large for an engine is too large in memory, and nothing of it is written."""
     make, actor = SHAPES[shape]
-    writes, account_id, memory = make(), fresh(), MemoryStore()
+    writes, account_id, memory = make(), fresh("differential"), MemoryStore()
     page = next_page(account_id, None, NOW_MS, [Entry(kind="opened", actor=actor)]) if actor else None
     keys = list(dict.fromkeys(write.key for write in writes))
     theirs, mine = (outcome(store, lambda one: one.commit(account_id, page, writes)) for store in (real, memory))
@@ -340,7 +328,7 @@ def test_transactions_have_the_same_limits(real: DynamoStore, request: pytest.Fi
 @on_every_engine
 def test_reads_have_the_same_limits(real: DynamoStore, some: int, twice: bool) -> None:  # noqa: FBT001
     """As many keys as a transaction takes, or more; and one of them twice."""
-    account_id, memory = fresh(), MemoryStore()
+    account_id, memory = fresh("differential"), MemoryStore()
     keys: list[RecordKey] = [("order", f"o{number}") for number in range(some)]
     keys = [keys[0], *keys] if twice else keys
     for store in (real, memory):
@@ -352,7 +340,7 @@ def test_reads_have_the_same_limits(real: DynamoStore, some: int, twice: bool) -
 @on_every_engine
 def test_a_page_with_a_wrong_hash_is_broken_in_both(real: DynamoStore) -> None:
     """Whichever call reads it; the page before it is shown all the same."""
-    account_id, memory = fresh(), MemoryStore()
+    account_id, memory = fresh("differential"), MemoryStore()
     first, second = pages_of(account_id, 2)
     wrong = replace(second, hash=first.hash)
     for store in (real, memory):
@@ -372,16 +360,14 @@ def test_a_page_with_a_wrong_hash_is_broken_in_both(real: DynamoStore) -> None:
 
 def test_an_engine_out_of_reach_is_unavailable() -> None:
     """Every call of the port says so, and none anything else."""
-    store = DynamoStore(connect("http://127.0.0.1:1", connect_timeout=1), "nowhere")
+    store = DynamoStore(client_of("http://127.0.0.1:1", retries={"total_max_attempts": 1}), "nowhere")
     calls: list[Call] = [
         lambda store: store.head("a"),
         lambda store: store.page("a", 1),
         lambda store: store.pages_before("a", 9, 1),
         lambda store: store.read("a", [("key", "k")]),
         lambda store: store.snapshot("a", 1, [("key", "k")]),
-        lambda store: store.list_orders("a", None, start="", newest_first=True, limit=1),
-        lambda store: store.list_purchases("a", start="", limit=1),
-        lambda store: store.list_due(0, NOW_MS, 1),
+        lambda store: store.list(ORDERS, "a", limit=1),
         lambda store: store.commit("a", None, [key_record()]),
     ]
     assert {outcome(store, call) for call in calls} == {"unavailable"}

@@ -2,54 +2,31 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from dev.engines import dynamodb as engines
-from dev.engines.programs import EngineError
+from tests.kit.engines import NAMES, Endpoint, EngineError, client_of, make_table, start
+
+TABLE_NAME = "engines"
 
 pytestmark = pytest.mark.slow
 
 
-def client_of(engine: engines.Engine) -> Any:
-    """A client that talks to the engine and to nothing else."""
-    return boto3.client(
-        "dynamodb",
-        endpoint_url=engine.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
-def make_table(dynamodb: Any) -> None:
-    """Make a table shaped like the service's."""
-    dynamodb.create_table(
-        TableName="table",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    )
-
-
-@pytest.fixture(scope="module", params=get_args(engines.Name))
-def dynamodb(request: pytest.FixtureRequest) -> Iterator[Any]:
+@pytest.fixture(scope="module", params=NAMES)
+def dynamodb(request: pytest.FixtureRequest, endpoint: Endpoint) -> Any:
     """Each engine in turn, with an empty table."""
-    with engines.start(request.param) as engine:
-        client = client_of(engine)
-        make_table(client)
-        yield client
+    client = client_of(endpoint(request.param))
+    make_table(client, TABLE_NAME)
+    return client
 
 
 def spend(amount: int, entry: str) -> list[dict[str, Any]]:
     """The actions that take credits from an account and write the entry, each only if it may."""
     balance = {
-        "TableName": "table",
+        "TableName": TABLE_NAME,
         "Key": {"pk": {"S": "a"}, "sk": {"S": "balance"}},
         "UpdateExpression": "SET credits = credits - :amount",
         "ConditionExpression": "credits >= :amount",
@@ -57,7 +34,7 @@ def spend(amount: int, entry: str) -> list[dict[str, Any]]:
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
     line = {
-        "TableName": "table",
+        "TableName": TABLE_NAME,
         "Item": {"pk": {"S": "a"}, "sk": {"S": f"entry#{entry}"}},
         "ConditionExpression": "attribute_not_exists(pk)",
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -68,7 +45,7 @@ def spend(amount: int, entry: str) -> list[dict[str, Any]]:
 def test_transactions(dynamodb: Any) -> None:
     """A transaction applies wholly or not at all, says why not with the old item, and is read back newest first."""
     account = {"pk": {"S": "a"}, "sk": {"S": "balance"}}
-    dynamodb.put_item(TableName="table", Item={**account, "credits": {"N": "20"}})
+    dynamodb.put_item(TableName=TABLE_NAME, Item={**account, "credits": {"N": "20"}})
     for entry in ("1", "2", "3"):
         dynamodb.transact_write_items(TransactItems=spend(6, entry))
 
@@ -80,11 +57,11 @@ def test_transactions(dynamodb: Any) -> None:
     assert [reason["Item"]["sk"]["S"] for reason in reasons] == ["balance", "entry#3"]
 
     keys = [account, {"pk": {"S": "a"}, "sk": {"S": "none"}}]
-    got = dynamodb.transact_get_items(TransactItems=[{"Get": {"TableName": "table", "Key": key}} for key in keys])
+    got = dynamodb.transact_get_items(TransactItems=[{"Get": {"TableName": TABLE_NAME, "Key": key}} for key in keys])
     assert got["Responses"] == [{"Item": {**account, "credits": {"N": "2"}}}, {}]
 
     page = dynamodb.query(
-        TableName="table",
+        TableName=TABLE_NAME,
         ConsistentRead=True,
         ScanIndexForward=False,
         Limit=2,
@@ -98,18 +75,18 @@ def test_transactions(dynamodb: Any) -> None:
 def test_dynoxide_keeps_its_file_when_killed(tmp_path: Path) -> None:
     """What was acknowledged is still there after `kill -9`, and leaving the block copes with the dead process."""
     account = {"pk": {"S": "a"}, "sk": {"S": "balance"}}
-    with engines.start("dynoxide", database=tmp_path / "db") as engine:
-        client = client_of(engine)
-        make_table(client)
-        client.put_item(TableName="table", Item=account)
+    with start("dynoxide", database=tmp_path / "db") as engine:
+        client = client_of(engine.endpoint_url)
+        make_table(client, TABLE_NAME)
+        client.put_item(TableName=TABLE_NAME, Item=account)
         os.kill(engine.pid, signal.SIGKILL)
-    with engines.start("dynoxide", database=tmp_path / "db") as engine:
-        assert client_of(engine).get_item(TableName="table", Key=account)["Item"] == account
+    with start("dynoxide", database=tmp_path / "db") as engine:
+        assert client_of(engine.endpoint_url).get_item(TableName=TABLE_NAME, Key=account)["Item"] == account
 
 
 def test_an_engine_ends_with_its_block() -> None:
     """No process is left behind, also when the test fails."""
-    with pytest.raises(RuntimeError), engines.start("dynoxide") as engine:
+    with pytest.raises(RuntimeError), start("dynoxide") as engine:
         raise RuntimeError
     with pytest.raises(ProcessLookupError):
         os.kill(engine.pid, 0)
@@ -119,6 +96,6 @@ def test_a_failing_engine_says_why(tmp_path: Path) -> None:
     """An engine that ends at once is reported in one line, in its own words."""
     with (
         pytest.raises(EngineError, match=r"^dynoxide ended at once \(1\): .*unable to open database[^\n]*$"),
-        engines.start("dynoxide", database=tmp_path / "none" / "db"),
+        start("dynoxide", database=tmp_path / "none" / "db"),
     ):
         pytest.fail("it started")

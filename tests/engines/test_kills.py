@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,13 +22,11 @@ from autocredits.domain.records import KeyRecord, Records
 from autocredits.domain.work.calls import Charge
 from autocredits.domain.work.record import Work
 from autocredits.ledger.commit import Ledger
-from dev.engines import dynamodb as engines
-from dev.proof import figures
-from dev.stack.places import ROOT
-from tests.engines.killed_worker import ENGINE_EVERY, WORKERS, Ask, Run, answer_map, command_of, lines_of
-from tests.kit.engines import TABLE_NAME, client_of
+from tests.engines.killed_worker import ENGINE_EVERY, TABLE_NAME, WORKERS, Ask, Run, answer_map, command_of, lines_of
+from tests.kit import figures
 from tests.kit.books import UNITS, check_page
 from tests.kit.builders import CATALOG
+from tests.kit.engines import client_of, start
 
 RUNS = range(figures.size(test=1, prove=5))
 KILLS = figures.size(test=20, prove=500)
@@ -107,11 +106,11 @@ class Evidence:
 
 def drive(run: Run) -> None:
     """Let the driver do its run; whatever becomes of it, no process of it is left."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'layers' / 'common'}{os.pathsep}{ROOT}"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     log = Path(run.folder, "driver.log")
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own driver
-            command_of(run), cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+            command_of(run), env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         status = process.wait(run.seconds + 60)
@@ -147,7 +146,7 @@ def gather(run: Run, store: DynamoStore) -> Evidence:
     keys = record_keys(store)
     for account_id in sorted({told.account_id for told in evidence.told}):
         records = store.read(account_id, keys[account_id])
-        pages = store.pages_before(account_id, 10**9, 1_000)[::-1]
+        pages = list(store.pages_before(account_id, 10**9, 1_000)[::-1])
         evidence.accounts[account_id] = Account(account_id, pages, records)
     return evidence
 
@@ -234,6 +233,8 @@ def check_keys(account: Account) -> Iterator[str]:
         named = [(record.version, record.first + index) for index in range(record.count)] if record else []
         if entries[key] != named:
             yield f"key {key} has the entries {entries[key]}, its record names {named}"
+        elif record and record.version and record.hash != account.pages[record.version - 1].hash:
+            yield f"key {key} was committed with page {record.version}, but with another hash"
 
 
 def charges_of(page: Page, index: int, entry: Entry) -> list[tuple[str, str]]:
@@ -341,7 +342,7 @@ def judged(tmp_path: Path) -> Callable[..., Verdict]:
     def judge(scene: str, number: int, kills: int, broken: str = "") -> Verdict:
         run = Run(str(tmp_path), scene, f"{figures.seed()} {scene} {number}", kills, SECONDS, broken)
         drive(run)
-        with engines.start("dynoxide", database=run.database()) as engine:
+        with start("dynoxide", database=run.database()) as engine:
             store = DynamoStore(client_of(engine.endpoint_url), TABLE_NAME)
             evidence = gather(run, store)
             wrong = list(violations(evidence))

@@ -1,11 +1,10 @@
 """Real rivals on a real engine: many threads, each a caller of its own, on one account."""
 
-import itertools
 import json
 import multiprocessing
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,14 +15,16 @@ from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.accounts import OpenAccount
 from autocredits.domain.decide import Command, IdempotencyKey, NotYet
 from autocredits.domain.errors import Problem
-from autocredits.domain.journal import NO_PAGE_HASH, Page
+from autocredits.domain.journal import Page
+from autocredits.domain.purchases.calls import MakeCoupon, PurchaseRequest, StartPurchase
+from autocredits.domain.purchases.coupons import Coupon
+from autocredits.domain.records import NO_ACCOUNT
 from autocredits.domain.work.calls import Debit
 from autocredits.domain.work.record import Work
 from autocredits.edge.views import debit_view
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.ports import Store
-from dev.engines import dynamodb as engines
-from tests.kit.engines import TABLE_NAME, client_of, make_store
+from tests.kit.books import UNITS, check_page
 from tests.kit.builders import (
     CATALOG,
     PLATFORM,
@@ -32,30 +33,32 @@ from tests.kit.builders import (
     completed,
     debit,
     failed,
+    fresh,
     hold,
+    idempotency,
     order,
     placed,
     queue_order,
     release,
     requested,
 )
+from tests.kit.engines import NAMES, Endpoint, client_of, make_store
+
+PATIENCE = 30
 
 pytestmark = pytest.mark.slow
 
-_numbers = itertools.count(1)
 
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[DynamoStore]:
-    """A table on dynoxide."""
-    with engines.start("dynoxide") as engine:
-        yield make_store(engine)
+@pytest.fixture(scope="module", params=NAMES)
+def store(request: pytest.FixtureRequest, endpoint: Endpoint) -> DynamoStore:
+    """A table on each engine."""
+    return make_store(endpoint(request.param))
 
 
 @pytest.fixture
 def account_id() -> str:
     """An account that no other test uses."""
-    return f"race-{next(_numbers)}"
+    return fresh("race")
 
 
 def ledger_on(store: Store) -> Ledger:
@@ -71,18 +74,18 @@ def open_with(store: Store, account_id: str, credits_: int) -> None:
 
 
 def tell(ledger: Ledger, account_id: str, command: Command) -> tuple[str, str]:
-    """What a caller is told in one word, and the body of its answer. As callers do, it asks again after a 503."""
-    while True:
+    """What a caller is told: one word, and the body. As callers do, it asks again after a 503."""
+    for _ in range(PATIENCE):
         try:
             accepted = ledger.execute(account_id, command)
         except Problem as problem:
             if problem.code != "try_again":
-                return problem.code, ""
+                return problem.code, json.dumps(problem.extra)
         except NotYet:
             return "not_yet", ""
         else:
-            answered = isinstance(command, Debit)
-            return accepted.done.did, json.dumps(debit_view(accepted)) if answered else ""
+            return accepted.done.did, json.dumps(debit_view(accepted)) if isinstance(command, Debit) else ""
+    raise AssertionError("never let through")
 
 
 def race(store: Store, account_id: str, commands: Sequence[Command]) -> list[tuple[str, str]]:
@@ -107,11 +110,11 @@ def check_books(store: Store, account_id: str) -> Page:
     newest = store.head(account_id)
     assert newest is not None
     pages = store.pages_before(account_id, newest.version + 1, newest.version)[::-1]
-    assert [page.version for page in pages] == list(range(1, newest.version + 1))
-    assert [page.prev for page in pages] == [NO_PAGE_HASH, *(page.hash for page in pages[:-1])]
-    assert [page.at for page in pages] == sorted(page.at for page in pages)
+    assert len(pages) == newest.version
+    for before, page in zip([None, *pages], pages, strict=False):
+        check_page(page, before)
     entries = [entry for page in pages for entry in page.entries]
-    for unit in ("auto_order", "managed"):
+    for unit in UNITS:
         balance = newest.state.balance(unit)
         assert balance.posted == sum(entry.posted for entry in entries if entry.unit == unit)
         assert balance.held == sum(entry.held for entry in entries if entry.unit == unit)
@@ -142,6 +145,24 @@ def test_the_same_key_forty_times_at_once_charges_once(store: Store, account_id:
     assert (balance_of(page), page.version) == ((367, 0), 2)
 
 
+def test_the_same_order_under_forty_keys_is_charged_once(store: Store, account_id: str) -> None:
+    """One is charged; the others are told which entry has charged the order."""
+    open_with(store, account_id, 500)
+    answers = race(store, account_id, [debit(order()) for _ in range(40)])
+    assert words(answers) == {"debited": 1, "already_charged": 39}
+    assert {json.loads(body)["entry_id"] for word, body in answers if word == "already_charged"} == {"2.0"}
+    assert balance_of(check_books(store, account_id)) == (400, 0)
+
+
+def test_adjustments_are_never_lost(store: Store, account_id: str) -> None:
+    """Thirty additions at once are thirty pages, and all that they add."""
+    open_with(store, account_id, 500)
+    answers = race(store, account_id, [adjust("auto_order", 7) for _ in range(30)])
+    assert words(answers) == {"adjusted": 30}
+    page = check_books(store, account_id)
+    assert (balance_of(page), page.version) == ((500 + 30 * 7, 0), 31)
+
+
 def test_sixty_racing_debits_spend_45_credits_exactly(store: Store, account_id: str) -> None:
     """45 are accepted, 15 told that credits lack, 0.00 is left, and the journal has no gap."""
     open_with(store, account_id, 4500)
@@ -151,33 +172,29 @@ def test_sixty_racing_debits_spend_45_credits_exactly(store: Store, account_id: 
     assert (balance_of(page), page.version) == ((0, 0), 2 + 45)
 
 
-def _debits(endpoint_url: str, account_id: str, first: int, start: Any, told: Any) -> None:
+def _debits(endpoint_url: str, table_name: str, account_id: str, first: int, start: Any, told: Any) -> None:
     """A process of its own: twenty debits, one after the other."""
-    ledger = ledger_on(DynamoStore(client_of(endpoint_url), TABLE_NAME))
+    ledger = ledger_on(DynamoStore(client_of(endpoint_url), table_name))
     names = [f"o{first + number}" for number in range(20)]
     commands = [debit(order(name), IdempotencyKey(f"key of {name}", name)) for name in names]
     start.wait()
     told.put([tell(ledger, account_id, command)[0] for command in commands])
 
 
-def test_racing_processes_spend_45_credits_exactly(account_id: str) -> None:
+def test_racing_processes_spend_45_credits_exactly(store: DynamoStore, account_id: str) -> None:
     """As with threads: three processes with twenty debits each."""
     context = multiprocessing.get_context("spawn")
-    with engines.start("dynoxide") as engine:
-        store = make_store(engine)
-        open_with(store, account_id, 4500)
-        start, told = context.Barrier(3), context.Queue()
-        processes = [
-            context.Process(target=_debits, args=(engine.endpoint_url, account_id, 20 * number, start, told))
-            for number in range(3)
-        ]
-        for process in processes:
-            process.start()
-        answers = Counter(word for _ in processes for word in told.get(timeout=60))
-        for process in processes:
-            process.join(30)
-        assert answers == {"debited": 45, "insufficient_credits": 15}
-        assert balance_of(check_books(store, account_id)) == (0, 0)
+    open_with(store, account_id, 4500)
+    start, told = context.Barrier(3), context.Queue()
+    place = store.client.meta.endpoint_url, store.table_name, account_id
+    processes = [context.Process(target=_debits, args=(*place, 20 * number, start, told)) for number in range(3)]
+    for process in processes:
+        process.start()
+    answers = Counter(word for _ in processes for word in told.get(timeout=60))
+    for process in processes:
+        process.join(30)
+    assert answers == {"debited": 45, "insufficient_credits": 15}
+    assert balance_of(check_books(store, account_id)) == (0, 0)
 
 
 def test_one_order_under_many_keys_is_held_once(store: Store, account_id: str) -> None:
@@ -191,10 +208,15 @@ def test_one_order_under_many_keys_is_held_once(store: Store, account_id: str) -
 def test_one_order_through_every_door_is_charged_once(store: Store, account_id: str) -> None:
     """Debits, holds, the queue and messages for the same order: one of them begins it, and it costs 1.00."""
     open_with(store, account_id, 10_000)
-    doors: list[Callable[[], Command]] = [lambda: debit(order()), lambda: hold(order()), requested]
+    doors: list[Callable[[], Command]] = [
+        lambda: debit(order()),
+        lambda: hold(order()),
+        lambda: queue_order(order()),
+        requested,
+    ]
     answers = race(store, account_id, [door() for door in doors for _ in range(8)])
     assert sum(words(answers)[word] for word in ("debited", "held")) == 1
-    assert set(words(answers)) <= {"debited", "held", "already_charged", "duplicate"}
+    assert set(words(answers)) <= {"debited", "held", "already_charged", "duplicate", "queued", "order_conflict"}
     posted, held = balance_of(check_books(store, account_id))
     assert (posted - held, posted in (9900, 10_000)) == (9900, True)
 
@@ -305,3 +327,41 @@ def test_groups_that_race_charge_each_order_once(store: Store, account_id: str) 
     assert total["duplicate"] == 30
     posted, held = balance_of(check_books(store, account_id))
     assert posted - held == 0
+
+
+def test_a_coupon_is_made_by_one_of_many(store: Store) -> None:
+    """Whoever is first has made it; of the others, only a repetition of the same request is told so too."""
+    coupon = Coupon(code=fresh("COUPON"), percent_off=1000)
+    commands = [MakeCoupon(coupon=coupon, request_id=f"request-{number % 5}") for number in range(20)]
+    assert words(race(store, NO_ACCOUNT, commands)) == {"made": 4, "coupon_exists": 16}
+
+
+def test_the_last_use_of_a_coupon_goes_to_one_account(store: Store) -> None:
+    """Twenty accounts buy with a coupon that is good for three purchases: three do, and the others learn why not."""
+    coupon = Coupon(code=fresh("COUPON"), percent_off=1000, max_uses=3)
+    ledger_on(store).execute(NO_ACCOUNT, MakeCoupon(coupon=coupon, request_id="r1"))
+    buyers = [fresh("race") for _ in range(20)]
+    for account_id in buyers:
+        open_with(store, account_id, 500)
+    start = threading.Barrier(len(buyers))
+
+    def buy(account_id: str) -> tuple[str, str]:
+        command = StartPurchase(
+            caller=PLATFORM,
+            idempotency=idempotency(),
+            purchase_id=fresh("purchase"),
+            request=PurchaseRequest(package="auto_order-100"),
+            payment_method="card",
+            provider="sandbox",
+            coupon=coupon.code,
+        )
+        start.wait()
+        return tell(ledger_on(store), account_id, command)
+
+    with ThreadPoolExecutor(len(buyers)) as pool:
+        answers = list(pool.map(buy, buyers))
+    assert words(answers) == {"pending": 3, "coupon_invalid": 17}
+    assert {json.loads(body)["reason"] for word, body in answers if word == "coupon_invalid"} == {"used_up"}
+    (record,) = store.read(NO_ACCOUNT, [("coupon", coupon.code)]).values()
+    assert isinstance(record, Coupon)
+    assert record.uses == 3

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from boto3.dynamodb.types import TypeSerializer
@@ -12,16 +11,15 @@ from boto3.dynamodb.types import TypeSerializer
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.errors import BrokenInvariantError
-from autocredits.domain.journal import Entry, Page, next_page
+from autocredits.domain.journal import Entry, Page, hash_of, next_page
 from autocredits.domain.purchases.record import DUE_PURCHASES, PURCHASES, Purchase
 from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList
 from autocredits.domain.work.record import ORDERS, ORDERS_BY_STATUS, Work
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot, Store, list_position, shard_of
 from tests.engines.samples import key_record, pages_of, purchase, put, work
 from tests.kit.builders import NOW_MS, fresh
-from tests.kit.engines import NAMES, Endpoint, client_of, make_table
+from tests.kit.engines import NAMES, Endpoint, make_store
 from tests.kit.memory import MemoryStore
-
 
 ON_A_TABLE = [pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
@@ -31,8 +29,7 @@ def store(request: pytest.FixtureRequest, endpoint: Endpoint) -> Store:
     """Each store in turn."""
     if request.param == "memory":
         return MemoryStore()
-    client = client_of(endpoint(request.param))
-    return DynamoStore(client, make_table(client, f"credits-{uuid4().hex}"))
+    return make_store(endpoint(request.param))
 
 
 @pytest.fixture
@@ -119,6 +116,18 @@ def test_records_are_read_as_they_were_written(store: Store, account_id: str) ->
     read = found["order", "x"]
     assert isinstance(read, Work)
     assert list(read.parts) == ["order", "tracking"]
+
+
+def test_what_a_later_release_wrote_is_kept(store: Store, account_id: str) -> None:
+    """Fields that this release does not know are stored and read as they are, in pages as in records."""
+    later = {"later": {"text": "\u00e4", "number": -7, "list": [True, None, "text"]}}
+    (plain,) = pages_of(account_id, 1)
+    page = replace(plain, unknown=later)
+    page = replace(page, hash=hash_of(account_id, page.to_map()))
+    records: list[Work | Purchase] = [work(unknown=later), purchase(unknown=later)]
+    store.commit(account_id, page, [put(record) for record in records])
+    assert store.head(account_id) == page
+    assert store.read(account_id, [record.key() for record in records]) == {record.key(): record for record in records}
 
 
 def test_many_records_are_read_at_once(store: Store, account_id: str) -> None:

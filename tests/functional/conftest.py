@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from autocredits.adapters.clock import SystemClock
+from tests.functional.calls import fund
 from tests.kit.service import Service, forget_clients
 from tests.kit.template import template
 
@@ -55,6 +56,14 @@ def service(aws: None, monkeypatch: pytest.MonkeyPatch) -> Service:  # noqa: ARG
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letter_queue_url)
     forget_clients()
     return Service(orders_queue_url, dead_letter_queue_url)
+
+
+@pytest.fixture
+def acme(service: Service) -> Service:
+    """The service with acme: its 5.00 credits and 50.00 dollars."""
+    service.open()
+    fund(service, "50.00")
+    return service
 
 
 @dataclass

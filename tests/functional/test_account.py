@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.functional.calls import ACME, told
 from tests.functional.conftest import Clock
 from tests.kit.service import Answer, Service, work
 
-ACME = "/v1/accounts/acme"
 ZERO = {"posted": "0.00", "held": "0.00", "available": "0.00"}
 
 
@@ -15,11 +15,6 @@ def adjust(service: Service, amount: Any = "1.00", *, key: str = "k", **fields: 
     """Adjust `auto_order`, unless `fields` say otherwise."""
     body = {"unit": "auto_order", "amount": amount, "reason": "test", **fields}
     return service.call("POST", f"{ACME}/adjustments", body, key=key)
-
-
-def told(answer: Answer) -> tuple[int, str | None]:
-    """A refusal in short: its status and code."""
-    return answer.status, answer.code
 
 
 # ---------------------------------------------------------------- opening

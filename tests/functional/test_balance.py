@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.functional.calls import ACME, told
 from tests.functional.conftest import Clock
 from tests.kit.service import Answer, Service, sourcing, work
 
-ACME = "/v1/accounts/acme"
 NOON = "2026-11-24T12:00:00.000Z"
 UNITS = ("auto_order", "ai_rewrite", "finder", "managed")
 
@@ -25,11 +25,6 @@ def entries(service: Service, **query: str) -> Answer:
 def ids(answer: Answer) -> list[str]:
     """The ids of the entries in an answer."""
     return [entry["entry_id"] for entry in answer.body["items"]]
-
-
-def told(answer: Answer) -> tuple[int, str | None]:
-    """A refusal in short: its status and code."""
-    return answer.status, answer.code
 
 
 @pytest.fixture

@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 
 from autocredits.adapters.dynamo import DynamoStore
-from autocredits.domain.errors import BrokenInvariantError
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.ports import UnavailableError
 from functions.purchase.checkout import purchase_id_of
+from tests.functional.calls import ACME, told
 from tests.functional.conftest import SIGNING_SECRET, Clock
 from tests.kit.service import Answer, Service, http_event, route_keys, sourcing, work
 from tests.kit.story import signed
 
-ACME = "/v1/accounts/acme"
 LIMIT = 64 * 1024
 WEBHOOK = "/v1/payments/sandbox/webhook"
 PURCHASE = purchase_id_of("acme", "B-0")
@@ -476,14 +475,6 @@ def test_a_fault_is_told_opaquely(acme: Service, broken: Spoil) -> None:
         assert not any(word in answer.text for word in ("secret", "Runtime", "Traceback", "table")), str(route)
 
 
-def test_broken_books_are_counted(acme: Service, broken: Spoil, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the books would not add up, the answer is 500 and a metric counts it."""
-    broken(BrokenInvariantError("page 3 is missing"))
-    assert told(acme.call("GET", f"{ACME}/balance")) == (500, "internal_error")
-    metrics = [line for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
-    assert [json.loads(line)["BrokenInvariant"] for line in metrics] == [[1.0]]
-
-
 def test_a_problem_has_the_form_of_its_rfc(acme: Service) -> None:
     """A refusal is `application/problem+json` with the members that RFC 9457 and the contract name."""
     event = http_event("GET", f"{ACME}/orders/none", claims={"account_id": "*"})
@@ -522,11 +513,6 @@ def test_sam_local_reads_the_token(acme: Service, monkeypatch: pytest.MonkeyPatc
 def in_base64(account_id: str) -> str:
     """The payload of a token."""
     return base64.urlsafe_b64encode(json.dumps({"account_id": account_id}).encode()).decode().rstrip("=")
-
-
-def told(answer: Answer) -> tuple[int, str | None]:
-    """A refusal in short: its status and code."""
-    return answer.status, answer.code
 
 
 def without_request_id(answer: Answer) -> tuple[Any, ...]:

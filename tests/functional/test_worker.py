@@ -1,29 +1,18 @@
-"""The queue of orders: what each message does, what is tried again, and what becomes a dead letter."""
+"""The queue of orders: what each message does, from SQS to the books and the dead letters.
+
+When a message is tried again, and when no more, is tested in tests/unit/edge/test_batches.py.
+"""
 
 import json
-import logging
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.journal import Page
-from autocredits.edge.telemetry import logger
 from autocredits.ledger.ports import UnavailableError
-from tests.kit.service import Context, DeadLetter, Service, cloud_event, handler_of, sqs_record, work
-
-ACME = "/v1/accounts/acme"
-INSUFFICIENT = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
-
-
-@pytest.fixture
-def acme(service: Service) -> Service:
-    """The service with acme: its 5.00 credits and 50.00 dollars."""
-    service.open()
-    dollars = {"unit": "managed", "amount": "50.00", "reason": "test"}
-    assert service.call("POST", f"{ACME}/adjustments", dollars, key="dollars").status == 201
-    return service
+from tests.functional.calls import ACME, INSUFFICIENT
+from tests.kit.service import DeadLetter, Service, cloud_event, work
 
 
 def order(service: Service, order_id: str = "A-1") -> Any:
@@ -187,7 +176,6 @@ def test_work_remembers_200_messages(acme: Service) -> None:
 
 
 PLACED = {"account_id": "acme", "order_id": "A-1", "supplier_order_id": "s"}
-CONVERSION = {"order_id": "A-1", "store_id": "shop-1", "tracking": "bce", "tracking_number": "TBA1"}
 
 
 def requested(**data: Any) -> str:
@@ -195,51 +183,21 @@ def requested(**data: Any) -> str:
     return cloud_event("auto_order.requested", {**work("A-1"), **data})
 
 
-def envelope(**attributes: Any) -> str:
-    """An `auto_order.placed` with other attributes; None leaves one out."""
-    event = {"specversion": "1.0", "id": "m", "source": "s", "type": "auto_order.placed", **attributes}
-    return json.dumps({name: value for name, value in event.items() if value is not None})
-
-
-HOPELESS = {
-    "no JSON": ("order A-1, please", "invalid_json"),
-    "no object": ("[]", "invalid_field"),
-    "a name twice": (requested()[:-1] + ', "id": "again"}', "invalid_json"),
-    "33 levels": ('{"x":' + "[" * 32 + "]" * 32 + "}", "invalid_json"),
-    "a replacement character": (requested(order_id="\ufffd").replace("\\ufffd", "\ufffd"), "invalid_encoding"),
-    "no type": (envelope(type=None, data=PLACED), "invalid_field"),
-    "no id": (envelope(id=None, data=PLACED), "invalid_field"),
-    "no source": (envelope(source=None, data=PLACED), "invalid_field"),
-    "an empty id": (envelope(id="", data=PLACED), "invalid_field"),
-    "another version": (envelope(specversion="0.3", data=PLACED), "invalid_field"),
-    "an unknown type": (cloud_event("auto_order.sold", work("A-1")), "invalid_field"),
-    "an event of ours": (cloud_event("credits.held", work("A-1")), "invalid_field"),
-    "no data": (envelope(), "invalid_field"),
-    "data in text": (envelope(data=json.dumps(PLACED)), "invalid_field"),
-    "an unknown field": (requested(colour="red"), "unknown_field"),
-    "a price": (requested(price="1.33"), "unknown_field"),
-    "credits": (requested(credits="1.33"), "unknown_field"),
-    "a bad id": (requested(order_id="a b"), "invalid_id"),
-    "a bad account": (requested(account_id="a.b"), "invalid_id"),
-    "a bad type": (requested(order_type="manual"), "invalid_field"),
-    "a cost out of place": (requested(cost="1.00"), "invalid_field"),
-    "no cost": (requested(order_type="fba"), "invalid_field"),
-    "a cost in a number": (requested(order_type="fba", cost=23.5), "invalid_amount"),
-    "attempt 0": (requested(attempt=0), "invalid_field"),
-    "an attempt in text": (requested(attempt="1"), "invalid_field"),
-    "an unknown account": (requested(account_id="nobody"), "account_not_found"),
-    "no reason": (cloud_event("auto_order.failed", {"order_id": "A-1"}), "invalid_field"),
-    "no supplier": (cloud_event("auto_order.placed", {"order_id": "A-1"}), "invalid_field"),
-    "no method": (cloud_event("tracking_conversion.requested", {**CONVERSION, "tracking": "none"}), "invalid_field"),
-    "no number": (cloud_event("tracking_conversion.completed", {"order_id": "A-1"}), "invalid_field"),
-    "a result of nobody": (cloud_event("auto_order.placed", {**PLACED, "account_id": "nobody"}), "account_not_found"),
-}
-
-
-@pytest.mark.parametrize(("body", "reason"), HOPELESS.values(), ids=list(HOPELESS))
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("order A-1, please", "invalid_json"),
+        (requested(order_id="\ufffd").replace("\\ufffd", "\ufffd"), "invalid_encoding"),
+        (requested(price="1.33"), "unknown_field"),
+        (requested(order_type="fba", cost=23.5), "invalid_amount"),
+        (requested(account_id="nobody"), "account_not_found"),
+        (cloud_event("auto_order.placed", {**PLACED, "account_id": "nobody"}), "account_not_found"),
+    ],
+)
 def test_a_hopeless_message_is_a_dead_letter(acme: Service, body: str, reason: str) -> None:
     """A message that can never be processed goes to the dead letters at once, unchanged, with its reason."""
-    assert work_on(received(body)) == {"batchItemFailures": []}
+    acme.send_text(body)
+    assert acme.deliver() == []
     assert acme.dead_letters() == [DeadLetter(body, reason)]
 
 
@@ -271,59 +229,18 @@ def test_other_attributes_are_ignored(acme: Service) -> None:
 # ---------------------------------------------------------------- batches and retries
 
 
-@dataclass
-class RecordingQueue:
-    """A queue that remembers what was asked of it."""
+@pytest.mark.usefixtures("clock")
+def test_while_the_table_does_not_answer_messages_wait(acme: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay in the queue, and none becomes a dead letter."""
 
-    sent: list[str] = field(default_factory=list)
-    buried: list[tuple[str, str]] = field(default_factory=list)
-    put_off_s: list[int] = field(default_factory=list)
+    def fail(*_: Any) -> Page:
+        raise UnavailableError("ThrottlingException")
 
-    def send(self, account_id: str, body: str) -> None:
-        """Remember the message."""
-        self.sent.append(f"{account_id}: {body}")
-
-    def dead_letter(self, body: str, reason: str) -> None:
-        """Remember the dead letter."""
-        self.buried.append((body, reason))
-
-    def defer(self, receipt: str, seconds: int) -> None:
-        """Remember the delay."""
-        assert receipt
-        self.put_off_s.append(seconds)
-
-
-@pytest.fixture
-def queue(monkeypatch: pytest.MonkeyPatch) -> RecordingQueue:
-    """The queue as the worker sees it, for tests that need to know the delays."""
-    recording = RecordingQueue()
-    monkeypatch.setattr("functions.consume.worker.queue", lambda: recording)
-    return recording
-
-
-def received(body: str, *, receives: int = 1, message_id: str = "m") -> dict[str, Any]:
-    """A message as Lambda hands it over, received for the n-th time."""
-    attributes = {"ApproximateReceiveCount": str(receives), "SentTimestamp": "0", "SenderId": "s"}
-    message = {"MessageId": message_id, "ReceiptHandle": "r", "Body": body, "Attributes": attributes, "MD5OfBody": ""}
-    return sqs_record(message)
-
-
-def work_on(*records: dict[str, Any], context: Context | None = None) -> dict[str, Any]:
-    """Give records to the worker; its answer."""
-    event = {"Records": list(records)}
-    return handler_of(event)(event, context or Context())
-
-
-@pytest.mark.usefixtures("acme")
-def test_a_result_before_its_request_waits(queue: RecordingQueue) -> None:
-    """It is shown again after 5 s, then twice as long each time, 10 minutes at most; at the tenth it is buried."""
-    body = cloud_event("auto_order.placed", PLACED)
-    for receives in range(1, 10):
-        answer = work_on(received(body, receives=receives))
-        assert answer == {"batchItemFailures": [{"itemIdentifier": "m"}]}
-    assert queue.put_off_s == [5, 10, 20, 40, 80, 160, 320, 600, 600]
-    assert work_on(received(body, receives=10)) == {"batchItemFailures": []}
-    assert queue.buried == [(body, "result_before_request")]
+    with monkeypatch.context() as patch:
+        patch.setattr(DynamoStore, "head", fail)
+        assert len(acme.process("auto_order.requested", work("A-1"))) == 1
+    assert acme.balance()["held"] == "0.00"
+    assert acme.dead_letters() == []
 
 
 def test_a_waiting_message_is_out_of_sight(acme: Service) -> None:
@@ -332,48 +249,6 @@ def test_a_waiting_message_is_out_of_sight(acme: Service) -> None:
     assert json.loads(waiting)["data"] == PLACED
     assert acme.deliver() == []
     assert acme.dead_letters() == []
-
-
-def test_a_result_waits_while_its_order_is_queued(acme: Service) -> None:
-    """A result of an order that is still queued comes before its request."""
-    acme.call("POST", f"{ACME}/orders", work("A-1"), key="k")
-    acme.send("auto_order.placed", {"order_id": "A-1", "supplier_order_id": "s"})
-    bodies = acme.deliver()
-    assert [json.loads(body)["type"] for body in bodies] in ([], ["auto_order.placed"])
-    assert order(acme)["status"] in ("processing", "ordered")
-
-
-@pytest.mark.parametrize("receives", [1, 10, 11])
-def test_what_time_can_mend_is_tried_again(
-    acme: Service, queue: RecordingQueue, monkeypatch: pytest.MonkeyPatch, receives: int
-) -> None:
-    """While the table does not answer, messages wait and none is buried, however often it was received."""
-
-    def fail(*_: Any) -> Page:
-        raise UnavailableError("ThrottlingException")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(DynamoStore, "head", fail)
-        patch.setattr("autocredits.ledger.BUDGET_S", 0.0)
-        answer = work_on(received(requested(), receives=receives))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m"}]}
-    assert (queue.buried, queue.put_off_s) == ([], [min(600, 5 * 2 ** (receives - 1))])
-    assert acme.balance()["held"] == "0.00"
-
-
-@pytest.mark.usefixtures("acme")
-def test_an_unexpected_fault_is_tried_again(
-    queue: RecordingQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A fault of ours makes the message wait, and is logged whole."""
-
-    def fail(*_: Any) -> Page:
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(DynamoStore, "head", fail)
-    assert len(work_on(received(requested()))["batchItemFailures"]) == 1
-    assert (queue.buried, queue.put_off_s) == ([], [5])
-    assert any(record.exc_info and "a defect" in str(record.exc_info[1]) for record in caplog.records)
 
 
 def test_each_message_of_a_batch_has_its_own_outcome(acme: Service) -> None:
@@ -401,38 +276,3 @@ def test_a_number_beyond_measure_disturbs_nobody(acme: Service) -> None:
     assert acme.deliver() == []
     assert [letter.body for letter in acme.dead_letters()] == [poison]
     assert acme.balance()["held"] == "1.00"
-
-
-def test_without_time_a_batch_waits(acme: Service, queue: RecordingQueue) -> None:
-    """With too little time left for a commit, messages wait for a second and are lost to nobody."""
-    records = [received(requested(order_id=f"A-{number}"), message_id=str(number)) for number in range(2)]
-    answer = work_on(*records, context=Context(remaining_ms=5_000))
-    assert [failure["itemIdentifier"] for failure in answer["batchItemFailures"]] == ["0", "1"]
-    assert (queue.put_off_s, queue.buried) == ([1, 1], [])
-    assert acme.balance()["held"] == "0.00"
-
-
-def test_a_dead_letter_that_cannot_be_sent_stays(
-    acme: Service, queue: RecordingQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A message whose dead letter could not be sent is not acknowledged; its neighbours are."""
-
-    def fail(*_: Any) -> None:
-        raise UnavailableError("ServiceUnavailable")
-
-    monkeypatch.setattr(queue, "bury", fail)
-    answer = work_on(received("hopeless", message_id="1"), received(requested(), message_id="2"))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
-    assert acme.balance()["held"] == "1.00"
-
-
-@pytest.mark.usefixtures("acme")
-def test_a_batch_logs_one_line(queue: RecordingQueue, caplog: pytest.LogCaptureFixture) -> None:
-    """Each batch logs one line that says what became of each message."""
-    caplog.clear()
-    with caplog.at_level(logging.DEBUG, logger=logger.name):
-        work_on(received(requested(), message_id="1"), received("hopeless", message_id="2"))
-    (line,) = (record for record in caplog.records if record.name == logger.name)
-    told = {message["message_id"]: (message["did"], message["reason"]) for message in line.__dict__["messages"]}
-    assert told == {"1": ("held", None), "2": ("buried", "invalid_json")}
-    assert len(queue.buried) == 1

@@ -36,7 +36,7 @@ def check_page(page: Page, before: Page | None) -> None:
 
 
 def hash_of(page: Page) -> str:
-    """The hash that a page must have: of its text and its account (design.md, encoding)."""
+    """The hash that a page must have: of its text and its account (docs/architecture.md, "The table")."""
     stored = {"account_id": page.account_id, **page.to_map()}
     text = json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -40,6 +40,7 @@ class Request:
     message: tuple[str, str] | None = None
     work: tuple[str, str] | None = None
     purchase: str | None = None
+    coupon: str | None = None
 
 
 def http(handler: Handler, method: str, path: str, body: Any = None, *, key: str | None = None, **more: Any) -> Request:
@@ -143,6 +144,15 @@ def _start(number: int) -> Request:
     return http(purchase_app.handler, "POST", f"{PATH}/purchases", body, key=key, purchase=purchase)
 
 
+def _make_coupon(number: int) -> Request:
+    body = {"code": f"C{number}", "percent_off": "10.00"}
+    return http(purchase_app.handler, "POST", "/v1/coupons", body, coupon=f"C{number}")
+
+
+def _close_coupon(number: int) -> Request:
+    return http(purchase_app.handler, "DELETE", f"/v1/coupons/C{number}", coupon=f"C{number}")
+
+
 def _webhook(kind: str) -> Callable[[int], Request]:
     return lambda number: webhook(kind, number)
 
@@ -182,6 +192,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "paid": Kind(_webhook("payment.succeeded"), ("started",)),
         "refunded": Kind(_webhook("payment.refunded"), ("paid",)),
         "disputed": Kind(_webhook("dispute.created"), ("paid",)),
+        "coupon made": Kind(_make_coupon, ("new",)),
+        "coupon closed": Kind(_close_coupon, ("coupon",)),
     }
 )
 

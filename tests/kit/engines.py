@@ -1,36 +1,38 @@
-"""DynamoDB on engines that run on this machine, and the service's own table on them."""
+"""Engines that run on this machine: DynamoDB, with the service's own table, and Stripe's check of requests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, get_args
+from uuid import uuid4
 
 import boto3
 from botocore.config import Config
 
 from autocredits.adapters.aws import CONFIG
 from autocredits.adapters.dynamo import DynamoStore
-from dev.engines.dynamodb import Engine, Name, fetch, start
+from dev.engines import dynamodb, programs
+from dev.engines.dynamodb import Name, fetch, start
 from dev.engines.programs import EngineError
+from dev.engines.stripe_mock import start as start_stripe_mock
 from dev.stack.transform import read_template
 
 __all__ = [
     "NAMES",
-    "TABLE_NAME",
     "Endpoint",
-    "Engine",
     "EngineError",
     "Name",
     "client_of",
+    "dynamodb",
     "fetch",
     "make_store",
     "make_table",
     "open_engines",
+    "programs",
     "start",
-    "table_definition",
+    "start_stripe_mock",
 ]
 
 NAMES: tuple[Name, ...] = get_args(Name)
-TABLE_NAME = "credits"
 THREADS = 64
 
 Endpoint = Callable[[Name], str]
@@ -49,23 +51,19 @@ def client_of(endpoint_url: str, **options: Any) -> Any:
     )
 
 
-def table_definition() -> dict[str, Any]:
-    """What `create_table` is told of the service's table, as the template describes it."""
+def make_table(client: Any, name: str | None = None) -> str:
+    """A new table as the template describes the service's, ready for use; its name, which is new unless given."""
+    name = name or f"credits-{uuid4().hex}"
     table = read_template()["Resources"]["CreditsTable"]["Properties"]
-    names = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-    return {name: table[name] for name in names}
-
-
-def make_table(client: Any, name: str = TABLE_NAME) -> str:
-    """A new table, ready for use; its name."""
-    client.create_table(TableName=name, **table_definition())
+    told = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    client.create_table(TableName=name, **{key: table[key] for key in told})
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
     return name
 
 
-def make_store(engine: Engine) -> DynamoStore:
-    """A store on a new table of the engine."""
-    client = client_of(engine.endpoint_url)
+def make_store(endpoint_url: str) -> DynamoStore:
+    """A store on a new table of an engine."""
+    client = client_of(endpoint_url)
     return DynamoStore(client, make_table(client))
 
 

@@ -1,6 +1,11 @@
 """A running stack as a test sees it: HTTP with tokens, messages in, and what lies in the queues."""
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,15 +15,40 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import pytest
 import requests
 
 from dev.stack import deploy, issuer
-from dev.stack.places import Places, StackInfo
+from dev.stack.issuer import ALL_SCOPES, KEY_ID
+from dev.stack.places import ROOT, Places, StackInfo, running_stack, write_info
+from dev.stack.sam_local import SamLocal, sam_local
+from dev.stack.sandbox import sign
+
+__all__ = [
+    "ALL_SCOPES",
+    "KEY_ID",
+    "PLATFORM",
+    "ROOT",
+    "STOP_SECONDS",
+    "Message",
+    "Places",
+    "SamLocal",
+    "Stack",
+    "environment_of",
+    "eventually",
+    "free_ports",
+    "new_places",
+    "run_stack",
+    "sam_local",
+    "sign",
+]
 
 T = TypeVar("T")
 
 PLATFORM = "*"
 TIMEOUT_SECONDS = 120  # a burst of requests waits for as many new workers
+START_SECONDS = 120
+STOP_SECONDS = 300  # after a burst it clears away the unpacked code of as many workers
 
 
 @dataclass(frozen=True)
@@ -33,12 +63,15 @@ class Message:
 class Stack:
     """One deployed stack and its callers."""
 
-    def __init__(self, places: Places, info: StackInfo) -> None:
-        self.info = info
-        self._key: Path = places.key
-        self.home = places.home
-        self._sqs = deploy.client("sqs", places)
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.info: StackInfo = running_stack(places)
+        self._sqs = self.client("sqs")
         self.token = cache(self._token)
+
+    def client(self, service: str) -> Any:
+        """An AWS client for the emulator, which may do everything."""
+        return deploy.client(service, self.places)
 
     def call(
         self,
@@ -46,7 +79,7 @@ class Stack:
         path: str,
         *,
         account: str = PLATFORM,
-        scope: str = issuer.ALL_SCOPES,
+        scope: str = ALL_SCOPES,
         store: str = "",
         key: str | None = None,
         headers: dict[str, str] | None = None,
@@ -119,10 +152,80 @@ class Stack:
 
     def signing_key(self) -> str:
         """The issuer's private key, to make tokens that it would not."""
-        return self._key.read_text()
+        return self.places.key.read_text()
+
+    def list_dead_letters(self, home: Path, **environment: str) -> list[str]:
+        """The lines that the developer's command prints for this stack, which is described in `home` as well."""
+        write_info(Places(home, self.places.port), self.info)
+        shell = os.environ | {"STACK_HOME": str(home), "PORT": str(self.places.port)} | environment
+        command = [sys.executable, "-m", "dev.stack.dead_letters"]
+        ran = subprocess.run(command, cwd=ROOT, env=shell, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.split("\n")[:-1]
 
     def _token(self, account: str, scope: str, store: str) -> str:
-        return issuer.mint(self._key, self.info["issuer"], account_id=account, scope=scope, store_id=store)
+        return issuer.mint(self.places.key, self.info["issuer"], account_id=account, scope=scope, store_id=store)
+
+
+def new_places(home: Path, port: int = 0) -> Places:
+    """A folder and ports for a stack of a test's own."""
+    return Places(home, port or free_ports())
+
+
+@contextmanager
+def run_stack(places: Places, *, by_make: bool = False, **environment: str) -> Iterator[Stack]:
+    """A stack in a folder and on ports of its own; `by_make`: started by `make run` and stopped by Ctrl-C."""
+    output = places.home / "output.txt"
+    command = ["make", "-s", "run"] if by_make else [sys.executable, "-m", "dev.stack.run"]
+    with output.open("wb") as file:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command,
+            cwd=ROOT,
+            env=environment_of(places) | environment,
+            stdout=file,
+            stderr=file,
+            start_new_session=by_make,  # Ctrl-C reaches the whole process group, and must not reach the test
+        )
+        try:
+            _wait_for(places, process, output)
+            yield Stack(places)
+        finally:
+            if by_make:
+                os.killpg(process.pid, signal.SIGINT)
+            else:
+                process.send_signal(signal.SIGTERM)
+            process.wait(STOP_SECONDS)
+    assert not by_make or "Traceback" not in output.read_text()
+
+
+def environment_of(places: Places) -> dict[str, str]:
+    """What a developer's shell would hold, for a stack without the demonstration's data."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return inherited | {"STACK_HOME": str(places.home), "PORT": str(places.port), "DEMO": "0"}
+
+
+def _wait_for(places: Places, process: subprocess.Popen[bytes], output: Path) -> None:
+    """Wait for the stack's description, which comes when all of it answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while not places.info.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            log = places.log.read_text()[-3000:] if places.log.exists() else ""
+            pytest.fail(f"the stack did not start:\n{output.read_text()}\n{log}", pytrace=False)
+        time.sleep(0.1)
+
+
+def free_ports() -> int:
+    """A free port whose two neighbours are free as well."""
+    while True:
+        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+                third.bind(("127.0.0.1", port + 2))
+            except OSError:
+                continue
+            return port
 
 
 def eventually(look: Callable[[], T | None], *, seconds: float = 30) -> T:

@@ -171,12 +171,12 @@ class Service:
     def deliver(self, body: str) -> Told:
         """Give the worker one message, received for the first time."""
         self.received += 1
-        name, buried = f"m{self.received}", len(self.world.queue.dead)
+        name, known = f"m{self.received}", len(self.world.queue.dead)
         attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "0"}
         record = {"messageId": name, "receiptHandle": name, "body": body, "attributes": attributes}
         event = {"Records": [{**record, "messageAttributes": {}, "eventSource": "aws:sqs", "eventSourceARN": QUEUE}]}
         failures = worker(event)["batchItemFailures"]
-        letters = self.world.queue.dead[buried:]
+        letters = self.world.queue.dead[known:]
         assert all(letter["body"] == body for letter in letters)
         assert len(failures) + len(letters) <= 1
         assert ({name: 5} if failures else {}) == {key: s for key, s in self.world.queue.delays.items() if key == name}
@@ -243,5 +243,9 @@ class _Secrets:
 @contextmanager
 def functions_over(worlds: dict[str, World]) -> Iterator[None]:
     """The functions work in `worlds["now"]`, whatever it is at the time."""
-    with handlers_on(lambda: worlds["now"].ledger(), lambda: worlds["now"].queue, _Secrets):
+
+    def ledger() -> Ledger:
+        return worlds["now"].ledger()
+
+    with handlers_on(ledger, lambda: worlds["now"].queue, _Secrets):
         yield

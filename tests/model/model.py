@@ -655,7 +655,7 @@ class Model:
         return Told(200, shown={"status": purchase.status})
 
     def _webhook(self, books: Books, op: Op) -> Told:
-        """What the provider's news does; a payment belongs to the first purchase that it was seen with."""
+        """What the provider's event does; a payment belongs to the first purchase that it was seen with."""
         key, payment = op.told["purchase"], op.told["payment"]
         purchase, kind = books.purchases[key], op.told["type"]
         if purchase.granted() and kind != "payment.declined" and payment != purchase.payment:

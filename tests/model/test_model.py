@@ -13,11 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from autocredits.domain.decide import Draft, IdempotencyKey
 from autocredits.domain.journal import Entry, Page
+from autocredits.domain.purchases.record import Purchase as PurchaseRecord
 from autocredits.domain.work.record import Work
+from autocredits.edge import http
 from functions.purchase.checkout import purchase_id_of
 from tests.kit import figures
 from tests.kit.books import check_page
-from tests.model.doors import Core, Door, Service, World, functions_over, hold_id, message_of
+from tests.model.doors import Core, Door, Service, World, functions_over, hold_id, message_of, route_of
 from tests.model.model import PACKAGES, UNITS, Model, Op, Purchase, Told, amount
 
 ACCOUNTS = ("acme", "bolt")
@@ -382,7 +384,7 @@ class WholeService(Against):
 
     @rule(account=ACCOUNT)
     def reads(self, account: str) -> None:
-        """The balance, every work, every hold, the failed orders and the entries."""
+        """The balance, every work, every hold, and all lists."""
         self.count["steps"] += 1
         books = self.model.books[account]
         balance = self.service.request("GET", f"/v1/accounts/{account}/balance")
@@ -396,6 +398,18 @@ class WholeService(Against):
             shown = self.service.request("GET", f"/v1/accounts/{account}/holds/{self.hold_of(account, kind, work_id)}")
             assert shown.status == (200 if work.parts else 404)
         self.read_lists(account)
+
+    @rule(account=ACCOUNT, work=WORK, do=st.sampled_from(["debits", "holds", "adjustments", "standing", "resend"]))
+    def trespasses(self, account: str, work: Works, do: str) -> None:
+        """Another merchant's token changes nothing, and does not even learn whether there is the account."""
+        self.count["steps"] += 1
+        gift = {"unit": "auto_order", "amount": "1.00", "reason": "a gift"}
+        other = {"adjustments": gift, "standing": {"status": "paused"}, "resend": {"order_id": "o1"}}
+        op = self.keyed(do, other.get(do, work))
+        (stranger,) = set(ACCOUNTS) - {account}
+        told = self.service.request(*route_of(account, op), account=stranger, key=op.key)
+        assert (told.status, told.code) == (404, "account_not_found")
+        assert self.service.world.store.head(account) == self.heads[account]
 
     def hold_of(self, account: str, kind: str, work_id: str) -> str:
         """The id of the present hold."""
@@ -417,7 +431,7 @@ class WholeService(Against):
         assert shown["hold_id"] == (self.hold_of(account, kind, work_id) if work.parts else None)
 
     def read_lists(self, account: str) -> None:
-        """All entries, newest first, by pages of three; and the failed orders."""
+        """All entries, newest first, by pages of thirty; and the lists of orders and purchases."""
         books, path = self.model.books[account], f"/v1/accounts/{account}"
         items: list[Any] = []
         query: dict[str, str] | None = {"limit": "30"}
@@ -429,11 +443,16 @@ class WholeService(Against):
         lines = [(kind, unit, *(amount(x) if unit else None for x in more)) for kind, unit, *more in books.lines]
         assert comparable(told) == comparable(lines)
         assert [item["version"] for item in items] == sorted((item["version"] for item in items), reverse=True)
-        failed = self.service.request("GET", f"{path}/orders", query={"status": "failed"}).shown["items"]
-        known = {
-            work_id for (_, work_id), work in books.works.items() if work.status == "failed" and work.kind == "order"
+        orders = {work_id: work.status for (kind, work_id), work in books.works.items() if kind == "order"}
+        for status in (None, "failed", "queued"):
+            query = {} if status is None else {"status": status}
+            shown = self.service.request("GET", f"{path}/orders", query=query).shown["items"]
+            known = {order_id: stands for order_id, stands in orders.items() if status in (None, stands)}
+            assert {item["order_id"]: item["status"] for item in shown} == known
+        shown = self.service.request("GET", f"{path}/purchases", query={"limit": "100"}).shown["items"]
+        assert {item["purchase_id"]: item["status"] for item in shown} == {
+            purchase_id_of(account, key): purchase.status for key, purchase in books.purchases.items()
         }
-        assert {item["order_id"] for item in failed} == known
 
     # Buying.
 
@@ -456,7 +475,7 @@ class WholeService(Against):
         share=st.sampled_from([1, 1, 1, 3, 0]),
     )
     def pays(self, data: st.DataObject, kind: str, share: int, *, stray: bool) -> None:
-        """The provider's news, mostly of the purchase's own payment."""
+        """An event of the provider, mostly of the purchase's own payment."""
         account, key, purchase = self.pick(data)
         if purchase.status == "review" or purchase.refused:
             return  # what a refund of a payment in review does is a person's matter
@@ -538,26 +557,41 @@ def _free(add: Callable[[Draft, Entry], str]) -> Callable[[Draft, Entry], str]:
 
 
 def _any_request(replay: Callable[[Draft, IdempotencyKey], Any]) -> Callable[[Draft, IdempotencyKey], Any]:
-    def look(draft: Draft, key: IdempotencyKey) -> Any:
+    def any_request(draft: Draft, key: IdempotencyKey) -> Any:
         known = draft.records.get(("key", key.key))
         return replay(draft, replace(key, fingerprint=getattr(known, "fingerprint", key.fingerprint)))
 
-    return look
+    return any_request
 
 
-BREAKS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
+def _never(_: Any) -> Callable[..., None]:
+    return lambda *_: None
+
+
+BREAKS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "a capture takes nothing": (Draft, "add", _free),
     "a key is good for any request": (Draft, "replay", _any_request),
     "a message is not remembered": (Work, "has_seen", lambda _: lambda *_: False),
-    "work may be charged again": (Work, "live_entry_id", lambda _: lambda *_: None),
+    "work may be charged again": (Work, "live_entry_id", _never),
+}
+
+BREAKS_OF_SERVICE: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
+    "any token reaches any account": (http, "check_reaches", _never),
+    "an order stands in no list": (Work, "listings", lambda _: lambda *_: ()),
+    "a purchase stands in no list": (PurchaseRecord, "listings", lambda _: lambda *_: ()),
 }
 
 
-@pytest.mark.parametrize("machine", [Against, WholeService])
-@pytest.mark.parametrize("name", BREAKS)
-def test_a_broken_product_is_found(name: str, machine: type[Against], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        *((machine, name) for machine in (Against, WholeService) for name in BREAKS),
+        *((WholeService, name) for name in BREAKS_OF_SERVICE),
+    ],
+)
+def test_a_broken_product_is_found(machine: type[Against], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A product that was broken on purpose is not as the model, and a hundred examples show it."""
-    kind, method, broken = BREAKS[name]
-    monkeypatch.setattr(kind, method, broken(getattr(kind, method)))
+    owner, attribute, broken = (BREAKS | BREAKS_OF_SERVICE)[name]
+    monkeypatch.setattr(owner, attribute, broken(getattr(owner, attribute)))
     with pytest.raises(AssertionError):
         run(machine, 0, 100, FINDING)

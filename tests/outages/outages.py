@@ -61,7 +61,7 @@ class Wire:
     met: int = 0
     down: bool = False
     queued: list[str] = field(default_factory=list)
-    buried: list[str] = field(default_factory=list)
+    dead_letters: list[str] = field(default_factory=list)
     session: URLLib3Session = field(default_factory=URLLib3Session)
 
     def before_send(self, request: AWSPreparedRequest) -> AWSResponse | None:
@@ -90,7 +90,7 @@ class Wire:
         """A queue that takes all."""
         asked = json.loads(request.body)
         if "MessageBody" in asked:
-            to = self.buried if asked["QueueUrl"].endswith("dead") else self.queued
+            to = self.dead_letters if asked["QueueUrl"].endswith("dead") else self.queued
             to.append(asked["MessageBody"])
         return answer(request, {"MessageId": uuid4().hex})
 
@@ -196,7 +196,7 @@ class End:
     told: Any
     items: Mapping[tuple[str, str], Item]
     queued: frozenset[str]
-    buried: frozenset[str]
+    dead_letters: frozenset[str]
     tries: int
 
 
@@ -220,7 +220,7 @@ class Deed:
                 consume_worker.handler(_received(body), Context())
             items = _items(place, name)
             wire.session.close()
-        return End(_told(heard), items, frozenset(wire.queued), frozenset(wire.buried), tries)
+        return End(_told(heard), items, frozenset(wire.queued), frozenset(wire.dead_letters), tries)
 
     def base(self, place: Place) -> list[Item]:
         """The items before it, made by the handlers themselves, once."""
@@ -310,7 +310,7 @@ def deeds() -> dict[str, Deed]:
     held, failed = (*base, made["auto_order.requested"]), made["auto_order.failed"]
     converting = (*base, debited, made["tracking_conversion.requested"])
     sourcing = (*base, made["sourcing.requested"])
-    paid, coupon = signed("payment.succeeded"), _coupon("POST", {"code": "C1", "percent_off": "10.00"})
+    paid, coupon = signed("payment.succeeded"), made["coupon made"]
     bought = (*base, made["start"], paid)
     wrong = signed("payment.succeeded", amount="1.00")
     before: dict[str, Sequence[Request]] = {
@@ -324,6 +324,8 @@ def deeds() -> dict[str, Deed]:
         "sourcing.accepted": sourcing,
         "sourcing.rejected": sourcing,
         "resend": (*held, failed),
+        "coupon made": (),
+        "coupon closed": (coupon,),
     }
     known = {
         name: Deed(request, before.get(name, base))
@@ -343,17 +345,11 @@ def deeds() -> dict[str, Deed]:
         "dispute lost": Deed(signed("dispute.lost"), (*bought, signed("dispute.created"))),
         "review: credit": Deed(_review("credit"), (*base, made["start"], wrong)),
         "review: refuse": Deed(_review("refuse"), (*base, made["start"], wrong)),
-        "coupon made": Deed(coupon),
-        "coupon closed": Deed(_coupon("DELETE"), (coupon,)),
         "hold: failed": Deed(made["hold"], (*held, failed)),
         "order: failed": Deed(made["order"], (*held, failed)),
         "auto_order.requested: queued": Deed(made["auto_order.requested"], (*base, made["order"])),
         "tracking_conversion.completed: held": Deed(made["tracking_conversion.completed"], held),
     }
-
-
-def _coupon(method: str, body: Any = None) -> Request:
-    return http(purchase_app.handler, method, "/v1/coupons" if body else "/v1/coupons/C1", body)
 
 
 def _start_with_coupon() -> Request:

@@ -14,6 +14,7 @@ from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon
 from autocredits.domain.purchases.coupons import Coupon
 from autocredits.domain.records import NO_ACCOUNT
+from autocredits.domain.work.record import Work
 from autocredits.ledger.commit import BUDGET_S, Accepted, Ledger
 from autocredits.ledger.ports import Store, UnavailableError
 from tests.kit.books import check_books
@@ -374,6 +375,17 @@ def test_records_that_a_conflict_brought_may_be_old_by_now(second: Callable[[], 
     assert store.rivals == []
     assert account.balance() == (250, 0)
     check_books(account)
+
+
+def test_a_twin_that_leaves_only_its_key_in_the_way_is_answered_with_the_order() -> None:
+    """The second try brings the key alone: the replay still tells the order, which a repeated request sends again."""
+    account = opened(500)
+    account.do(queue_order(order(), OTHER_KEY))
+    twin = queue_order(order(), KEY)
+    store = RivalStore(account.store, [("commit", lambda: None), ("commit", lambda: account.do(twin))])
+    accepted = account.ledger(store).execute(ACCOUNT_ID, twin)
+    assert accepted.replayed()
+    assert accepted.record(Work) == account.work()
 
 
 def items_of(before: MemoryStore, after: MemoryStore) -> frozenset[object]:

@@ -124,7 +124,7 @@ def _is_alike(end: End, plain: End) -> bool:
     """The same in the table, in the queue and as told; 200 for 201 tells that it was there."""
     (status, body), (plain_status, plain_body) = end.told, plain.told
     told = body == plain_body and status in (plain_status, 200)
-    return told and (end.items, end.queued, end.buried) == (plain.items, plain.queued, plain.buried)
+    return told and (end.items, end.queued, end.dead_letters) == (plain.items, plain.queued, plain.dead_letters)
 
 
 def _meet(place: Place, name: str, plans: Sequence[Sequence[Break]], plain: End) -> tuple[int, int]:

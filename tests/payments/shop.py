@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 import stripe
 
-from autocredits.bootstrap import catalog
-from autocredits.domain.access import Caller
 from autocredits.domain.accounts import OpenAccount
 from autocredits.domain.decide import IdempotencyKey
 from autocredits.domain.purchases.calls import PurchaseRequest, StartPurchase
@@ -16,15 +14,17 @@ from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.state import Balance
 from autocredits.edge.problems import as_problem
 from autocredits.ledger.commit import Ledger
+from autocredits.ledger.lists import read_purchase
 from functions.purchase import checkout, webhooks
 from functions.purchase.payments.stripe import Stripe
+from tests.kit.builders import CATALOG, PLATFORM
 from tests.kit.memory import ManualClock, MemoryStore
+from tests.kit.purchases import FREE
 from tests.payments.stripe_double import Object, StripeDouble
 
 NEW_SECRET = "whsec_new"
 OLD_SECRET = "whsec_old"
-PLATFORM = Caller("platform", "*")
-FREE = 500
+__all__ = ["BOUGHT", "FREE", "NEW_SECRET", "OLD_SECRET", "PRICE", "Shop", "sign"]
 BOUGHT = 10_000  # hundredths: 100 credits
 PRICE = 3990  # cents
 
@@ -42,7 +42,7 @@ class Shop:
 
     double: StripeDouble
     provider: Stripe
-    ledger: Ledger = field(default_factory=lambda: Ledger(MemoryStore(), ManualClock(), catalog()))
+    ledger: Ledger = field(default_factory=lambda: Ledger(MemoryStore(), ManualClock(), CATALOG))
 
     def __post_init__(self) -> None:
         self.open("acme")
@@ -70,16 +70,16 @@ class Shop:
 
     def purchase(self, key: str = "k1", *, account_id: str = "acme") -> Purchase:
         """The purchase as it stands."""
-        purchase = checkout.read(self.ledger, account_id, checkout.purchase_id_of(account_id, key))
+        purchase = read_purchase(self.ledger.store, account_id, checkout.purchase_id_of(account_id, key))
         assert purchase is not None
         return purchase
 
-    def hear(self, event: Object, signature: str | None = None) -> int:
+    def deliver(self, event: Object, signature: str | None = None) -> int:
         """Send a webhook; the status it gets."""
         raw = json.dumps(event).encode()
-        return self.hear_raw(raw, sign(raw) if signature is None else signature)
+        return self.deliver_raw(raw, sign(raw) if signature is None else signature)
 
-    def hear_raw(self, raw: bytes, signature: str | None) -> int:
+    def deliver_raw(self, raw: bytes, signature: str | None) -> int:
         """Send a webhook as it is, encoded as API Gateway does; the status it gets."""
         request = {
             "body": base64.b64encode(raw).decode(),

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from autocredits.domain.purchases.record import Purchase
-from dev.engines import stripe_mock
 from functions.purchase.payments.port import Checkout
 from functions.purchase.payments.stripe import Stripe
+from tests.kit.engines import start_stripe_mock
 
 CHECKOUT = Checkout(
     account_id="acme",
@@ -22,7 +22,7 @@ CHECKOUT = Checkout(
 @pytest.fixture(scope="module")
 def api_base() -> Iterator[str]:
     """Where stripe-mock answers; it is built first, which takes half a minute once."""
-    with stripe_mock.start() as api_base:
+    with start_stripe_mock() as api_base:
         yield api_base
 
 
@@ -50,8 +50,8 @@ def test_form_is_checked(provider: Stripe) -> None:
         provider.start(checkout)
 
 
-def test_form_of_a_look(provider: Stripe) -> None:
-    """Looking at a session, and what comes back is understood."""
+def test_form_of_a_poll(provider: Stripe) -> None:
+    """A session can be polled, and what comes back is understood."""
     purchase = Purchase(
         purchase_id="pur_1",
         unit="auto_order",

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from autocredits import bootstrap
 from autocredits.domain.errors import Problem
-from dev.stack.sandbox import sign
 from functions.purchase.payments import registry
 from functions.purchase.payments.port import Checkout
 from functions.purchase.payments.sandbox import Sandbox
 from functions.purchase.payments.stripe import Stripe
+from tests.kit.stack import sign
 
 NOW_S = 1_800_000_000
 EVENT = {
@@ -35,9 +36,9 @@ def headers(raw: bytes, *, secret: str = "new", at_s: int = NOW_S) -> dict[str, 
 def test_what_either_secret_signed_lately_is_believed(secret: str, at_s: int) -> None:
     """Two secrets can be in use at a time, and clocks may differ by 300 seconds."""
     raw = json.dumps(EVENT).encode()
-    told = SANDBOX.read_webhook(raw, headers(raw, secret=secret, at_s=at_s))
-    assert told is not None
-    assert (told.account_id, told.event.what, told.event.amount) == ("acme", "paid", 3990)
+    webhook = SANDBOX.read_webhook(raw, headers(raw, secret=secret, at_s=at_s))
+    assert webhook is not None
+    assert (webhook.account_id, webhook.event.type, webhook.event.amount) == ("acme", "paid", 3990)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ class Secrets:
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A local stack with a sandbox and without Stripe's keys."""
-    monkeypatch.setattr(registry, "open_secrets", Secrets)
+    monkeypatch.setattr(bootstrap, "secrets", Secrets)
     monkeypatch.setenv("SANDBOX_SECRET_NAME", "sandbox")
     monkeypatch.setenv("SANDBOX_PAGE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("STRIPE_SECRET_NAME", "stripe-local")

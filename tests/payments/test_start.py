@@ -188,5 +188,5 @@ def test_broken_start_goes_on(double: StripeDouble, shop: Shop, fault: Fault) ->
         shop.start()
     session_id = shop.start()
     assert (session_id, list(double.sessions)) == ("cs_test_1", ["cs_test_1"])
-    assert shop.hear(double.pay(session_id)) == 200
+    assert shop.deliver(double.pay(session_id)) == 200
     assert shop.balance().posted == FREE + 10_000

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,10 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from dev.stack import deploy, issuer
-from dev.stack.places import ROOT, Places, StackInfo, running_stack
-from dev.stack.sam_local import SamLocal, sam_local
-from tests.e2e.conftest import STOP_SECONDS, free_ports, wait_for
+from tests.kit.stack import ALL_SCOPES, STOP_SECONDS, SamLocal, Stack, free_ports, new_places, run_stack, sam_local
 from tests.kit.story import STORY, Step, check, recorded, signed
 
 API_SECONDS = 60
@@ -27,43 +23,26 @@ CALL_SECONDS = 60  # a function's first call waits for its container
 
 
 @pytest.fixture(scope="session")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A local stack of its own, which the functions in containers work on. PORT chooses its port."""
-    here = Places(tmp_path_factory.mktemp("stack"), int(os.environ.get("PORT") or free_ports()))
-    output = here.home / "output.txt"
-    environment = os.environ | {"STACK_HOME": str(here.home), "PORT": str(here.port), "DEMO": "0"}
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dev.stack.run"], cwd=ROOT, env=environment, stdout=file, stderr=file
-        )
-        try:
-            wait_for(here, process, output)
-            yield here
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
+    with run_stack(new_places(tmp_path_factory.mktemp("stack"), int(os.environ.get("PORT") or 0))) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")
-def info(places: Places) -> StackInfo:
-    """The stack's description."""
-    return running_stack(places)
-
-
-@pytest.fixture(scope="session")
-def sam(places: Places) -> Iterator[SamLocal]:
+def sam(stack: Stack) -> Iterator[SamLocal]:
     """`sam local` on that stack, with queues that nobody reads: the stack's own worker would be faster."""
-    sqs = deploy.client("sqs", places)
+    sqs = stack.client("sqs")
     queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("OrdersQueue", "DeadLetterQueue")}
-    with sam_local(places, **queues) as sam:
+    with sam_local(stack.places, **queues) as sam:
         yield sam
 
 
 @pytest.mark.parametrize("step", STORY, ids=lambda step: step.name)
-def test_a_recorded_event_is_answered(sam: SamLocal, info: StackInfo, tmp_path: Path, step: Step) -> None:
+def test_a_recorded_event_is_answered(sam: SamLocal, stack: Stack, tmp_path: Path, step: Step) -> None:
     """Each recorded event, one after the other, gets the answer in a container that it gets in moto."""
     path = tmp_path / f"{step.name}.json"
-    path.write_text(json.dumps(signed(recorded(step.name), info["webhook_secrets"]["sandbox"])))
+    path.write_text(json.dumps(signed(recorded(step.name), stack.info["webhook_secrets"]["sandbox"])))
     check(step, sam.invoke(path))
 
 
@@ -94,9 +73,9 @@ def wait_for_api(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"sam local start-api did not start:\n{log.read_text()}", pytrace=False)
 
 
-def test_an_account_takes_its_first_steps(api: str, places: Places, info: StackInfo) -> None:
+def test_an_account_takes_its_first_steps(api: str, stack: Stack) -> None:
     """Over `start-api` an account opens, is debited and reads its balance, all in the stack's table."""
-    headers = {"Authorization": f"Bearer {issuer.mint(places.key, info['issuer'], account_id='first-steps')}"}
+    headers = {"Authorization": f"Bearer {stack.token('first-steps', ALL_SCOPES, '')}"}
     account = "/v1/accounts/first-steps"
     opened = requests.put(api + account, json={"orders_processor": "active"}, headers=headers, timeout=CALL_SECONDS)
     assert (opened.status_code, opened.json()["balances"]["auto_order"]["available"]) == (201, "5.00")
@@ -108,7 +87,7 @@ def test_an_account_takes_its_first_steps(api: str, places: Places, info: StackI
 
     balances = [
         requests.get(f"{base}{account}/balance", headers=headers, timeout=CALL_SECONDS).json()["balances"]
-        for base in (api, info["api_url"])
+        for base in (api, stack.info["api_url"])
     ]
     assert balances[0]["auto_order"] == {"posted": "3.67", "held": "0.00", "available": "3.67"}
     assert balances[1] == balances[0]

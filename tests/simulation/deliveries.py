@@ -9,7 +9,7 @@ from typing import Any
 from functions.account import app as account_app
 from functions.consume import app as consume_app
 from tests.kit.deliveries import ACCOUNT, KINDS, PATH, Request, http, order
-from tests.kit.service import Context
+from tests.kit.service import Context, Event
 from tests.simulation.scheduler import ALL, Call, Worker
 from tests.simulation.world import SimStore, World, within
 
@@ -31,11 +31,12 @@ class Try:
 
 @dataclass(slots=True)
 class Delivery:
-    """A request on its way in a world, until its sender knows what became of it."""
+    """A request on its way in a world, until its sender knows what became of it. `name` is its worker's."""
 
     kind: str
     request: Request
     world: World
+    name: str = "a"
     tries: list[Try] = field(default_factory=list)
 
     def behave(self, _: Worker) -> None:
@@ -46,7 +47,7 @@ class Delivery:
             step = self.world.scheduler.step if self.world.scheduler else 0
             one = Try(step, self.world.version())
             self.tries.append(one)
-            one.answer = self.request.handler(self.request.event(len(self.tries)), Context())
+            one.answer = self.request.handler(self.event(len(self.tries)), Context())
             one.ended_version = self.world.version()
 
     def is_settled(self) -> bool:
@@ -56,9 +57,17 @@ class Delivery:
             return False
         return not answer["batchItemFailures"] if self.request.door == "queue" else answer["statusCode"] < 500
 
+    def event(self, number: int) -> Event:
+        """The event of a try: the gateway gives each an id of its own, also where the same is asked for twice."""
+        event = self.request.event(number)
+        if "requestContext" not in event:
+            return event
+        request_id = f"{event['requestContext']['requestId']}-{self.name}"
+        return {**event, "requestContext": {**event["requestContext"], "requestId": request_id}}
+
     def request_id(self, one: Try) -> str | None:
-        """The gateway's id of a try."""
-        context: dict[str, Any] = self.request.event(self.tries.index(one) + 1).get("requestContext", {})
+        """The gateway's id of a try, as the handler was told."""
+        context: dict[str, Any] = self.event(self.tries.index(one) + 1).get("requestContext", {})
         return context.get("requestId")
 
     def answers(self) -> list[tuple[Try, int, dict[str, Any]]]:
@@ -85,6 +94,7 @@ def _steps(base: str, number: int) -> Sequence[Request]:
         "sourcing": [made["sourcing.requested"]],
         "started": [made["start"]],
         "paid": [made["start"], made["paid"]],
+        "coupon": [made["coupon made"]],
     }[base]
 
 

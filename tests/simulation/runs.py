@@ -57,10 +57,13 @@ def play(scenario: Scenario, chooser: Chooser, *, faults: int, swapping: bool = 
     """One run, and all checks after it. Raises Violation, with the trace by which it can be played again."""
     scheduler = Scheduler(chooser, faults=faults, swapping=swapping)
     one = World(scheduler, base_store(scenario.base, scenario.level).copy())
-    deliveries = [Delivery(kind, KINDS[kind].make(number), one) for kind, number in scenario.deliveries]
+    deliveries = [
+        Delivery(kind, KINDS[kind].make(number), one, name)
+        for name, (kind, number) in zip(NAMES, scenario.deliveries, strict=False)
+    ]
     with within(one):
-        for name, delivery in zip(NAMES, deliveries, strict=False):
-            scheduler.add(Worker(name, delivery.behave))
+        for delivery in deliveries:
+            scheduler.add(Worker(delivery.name, delivery.behave))
         try:
             finished = scheduler.run()
             if finished:

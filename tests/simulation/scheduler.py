@@ -41,7 +41,7 @@ class Call:
     patient: bool = False
     """Goes on only after somebody else did, or when nobody else can: a pause."""
     last: bool = False
-    """Goes on only when nobody else can: a message that was put off."""
+    """Goes on only when nobody else can: a message that was deferred."""
 
 
 class Ended(GreenletExit):

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from autocredits.domain import charges, journal
+from autocredits.domain import journal
 from autocredits.domain.decide import Draft, RecordWrite
 from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Page
+from autocredits.domain.purchases.calls import MakeCoupon
+from autocredits.domain.purchases.coupons import Coupon
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import RecordKey, Records
+from autocredits.domain.work import charging
 from autocredits.domain.work.record import Work
 from autocredits.edge import batches, views
 from autocredits.ledger.commit import Ledger
@@ -86,11 +89,11 @@ def _forget_keys(patch: Patch) -> None:
 
 
 def _all_parts(patch: Patch) -> None:
-    patch.setattr(charges, "parts_to_charge", lambda _, request: request.part_names())
+    patch.setattr(charging, "parts_to_charge", lambda _, request: request.part_names())
 
 
 def _enough(patch: Patch) -> None:
-    patch.setattr(charges, "check_sufficient", lambda *_: None)
+    patch.setattr(charging, "check_sufficient", lambda *_: None)
     patch.setattr(journal, "require", lambda *_: None)
 
 
@@ -131,8 +134,18 @@ def _answer_by_the_clock(patch: Patch) -> None:
     patch.setattr(views, "debit_view", lambda accepted: {**real(accepted), "at": world().at_ms})
 
 
-def _bury_nothing(patch: Patch) -> None:
-    patch.setattr(batches, "_bury", lambda *_: ("buried", "gone"))
+def _no_dead_letters(patch: Patch) -> None:
+    patch.setattr(batches, "_dead_letter", lambda *_: ("dead_letter", "gone"))
+
+
+def _any_maker(patch: Patch) -> None:
+    real = MakeCoupon.decide
+
+    def decide(self: MakeCoupon, draft: Draft) -> Any:
+        known = draft.get(("coupon", self.coupon.code), Coupon)
+        return real(replace(self, request_id=known.made_by or "") if known else self, draft)
+
+    patch.setattr(MakeCoupon, "decide", decide)
 
 
 def _give_up(patch: Patch) -> None:
@@ -164,7 +177,8 @@ BREAKS: dict[str, tuple[Break, Scenario]] = {
     "missing": (_stale_reads, Scenario((("capture", 1), ("standing", 1)), "held", RICH)),
     "conflict": (_wrong_entry, Scenario((("debit", 1), ("hold", 1)), "new", RICH)),
     "replay": (_answer_by_the_clock, TWINS),
-    "acknowledged": (_bury_nothing, Scenario((("sourcing.accepted", 1), ("standing", 1)), "new", RICH)),
+    "coupon": (_any_maker, Scenario((("coupon made", 1), ("coupon made", 1)), "new", RICH)),
+    "acknowledged": (_no_dead_letters, Scenario((("sourcing.accepted", 1), ("standing", 1)), "new", RICH)),
     "answered": (_give_up, TWO_DEBITS),
     "status": (_stumble, TWO_DEBITS),
 }

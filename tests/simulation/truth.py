@@ -1,6 +1,6 @@
 """What must hold after every run: the books, nothing twice, and that what each caller was told is true.
 
-Prices are those of the business's own table (domain.md, rates): an oracle apart from the catalog's files.
+Prices are those of docs/domain.md, "What an action costs": an oracle apart from the catalog's files.
 """
 
 import json
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
+from autocredits.domain.purchases.coupons import Coupon
+from autocredits.domain.records import NO_ACCOUNT
 from autocredits.domain.work.record import Work, message_digest, work_from_map
 from tests.kit.books import UNITS, hash_of
 from tests.kit.deliveries import ACCOUNT
@@ -107,13 +109,14 @@ class Aftermath:
             expect("request", body.get("request_id", own) == own, body)
             if status < 300:
                 self.check_done(delivery, status, body)
+                self.check_coupon(delivery, one, body)
             elif status in (402, 403):
                 window = range(one.begun_version, one.ended_version + 1)
                 expect("refusal", any(self.is_refused_at(version, body, delivery) for version in window), body)
             elif status == 404:
                 expect("missing", self.was_missing(delivery, one, body["code"]), body)
             elif status == 409:
-                self.check_conflict(delivery, body)
+                self.check_conflict(delivery, one, body)
             else:
                 expect("status", status == 503, (status, body))
         if delivery.request.message and delivery.is_settled():
@@ -152,6 +155,19 @@ class Aftermath:
         if delivery.kind in ("capture", "release"):
             self.check_settled(delivery, body)
 
+    def coupon(self, code: str | None) -> Coupon | None:
+        """A coupon."""
+        record = self.world.store.read(NO_ACCOUNT, [("coupon", code or "")]).get(("coupon", code or ""))
+        return record if isinstance(record, Coupon) else None
+
+    def check_coupon(self, delivery: Delivery, one: Try, body: dict[str, Any]) -> None:
+        """A coupon was made by the one who was told so, and is closed if he was told that."""
+        if delivery.request.coupon:
+            coupon = self.coupon(delivery.request.coupon)
+            expect("coupon", coupon is not None and (coupon.closed or not body["closed"]), (coupon, body))
+            made = delivery.kind != "coupon made" or (coupon and coupon.made_by == delivery.request_id(one))
+            expect("coupon", made, (coupon, body))
+
     def check_settled(self, delivery: Delivery, body: dict[str, Any]) -> None:
         """A hold's parts that were told to have ended a way have ended that way."""
         for name, status in body["parts"].items():
@@ -186,11 +202,16 @@ class Aftermath:
             work = (delivery.request.work or ("", ""))[1]
             return not any(entry.kind == "held" and entry.order_id == work for entry in known)
         place = (ACCOUNT, delivery.request.work or ("purchase", delivery.request.purchase or ""))
+        if delivery.request.coupon:
+            place = (NO_ACCOUNT, ("coupon", delivery.request.coupon))
         return self.world.born.get(place, one.begun + 1) > one.begun
 
-    def check_conflict(self, delivery: Delivery, body: dict[str, Any]) -> None:
-        """A 409 names an entry that is there and did it."""
-        if body["code"] == "already_charged":
+    def check_conflict(self, delivery: Delivery, one: Try, body: dict[str, Any]) -> None:
+        """A 409 names an entry that is there and did it, or there is what somebody else made."""
+        if body["code"] == "coupon_exists":
+            coupon = self.coupon(delivery.request.coupon)
+            expect("conflict", coupon and coupon.made_by != delivery.request_id(one), coupon)
+        elif body["code"] == "already_charged":
             version, index = map(int, body["entry_id"].split("."))
             page = self.pages[version - 1] if version <= len(self.pages) else None
             expect("conflict", page is not None and index < len(page.entries), body)
@@ -205,8 +226,8 @@ class Aftermath:
         work = self.work(delivery.request.work or ("", ""))
         remembered = work is not None and work.has_seen(message_digest(*delivery.request.message or ("", "")))
         body = delivery.request.event(1)["Records"][0]["body"]
-        buried = any(dead == body for dead, _ in self.world.dead)
-        expect("acknowledged", remembered or buried, delivery.kind)
+        is_dead = any(dead == body for dead, _ in self.world.dead)
+        expect("acknowledged", remembered or is_dead, delivery.kind)
 
 
 def check_replays(deliveries: Sequence[Delivery]) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from dev.stack.transform import Template, read_template
+from tests.kit.template import Template
+from tests.kit.template import template as read_template
 
 READ, CONSUME, ADMIN = "credits:read", "credits:consume", "credits:admin"
 PURCHASE = "credits:purchase"

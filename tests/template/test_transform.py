@@ -5,23 +5,7 @@ from typing import Any
 from cfnlint.template import Template
 from samtranslator.yaml_helper import yaml_parse
 
-from dev.stack.package import SOURCES, Package
-from dev.stack.places import TEMPLATE
-from dev.stack.transform import LOOP, read_template, to_cloudformation
-
-PARAMETERS = {"JwtIssuer": "http://127.0.0.1:1", "JwtAudience": "a", "Protection": "off"}
-
-
-def expanded() -> dict[str, Any]:
-    """The template as the emulator gets it, with empty packages."""
-    template = read_template()
-    packages = {
-        logical_id: Package(f"{logical_id}.zip", b"")
-        for logical_id, resource in template["Resources"].items()
-        if resource["Type"] in SOURCES
-    }
-    resources: dict[str, Any] = to_cloudformation(template, packages, "code", PARAMETERS, "us-east-1")["Resources"]
-    return resources
+from tests.kit.template import LOOP, TEMPLATE, http_routes, template, to_plain
 
 
 def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -36,20 +20,14 @@ def test_loops_are_written_out_as_cfn_lint_writes_them_out() -> None:
     judge = Template(None, yaml_parse(TEMPLATE.read_text()) | {"Transform": "AWS::LanguageExtensions"}, ["us-east-1"])
     assert any(logical_id.startswith(LOOP) for logical_id in judge.template["Resources"])
     assert judge.transform() == []
-    assert read_template()["Resources"] == judge.template["Resources"]
+    assert template()["Resources"] == judge.template["Resources"]
 
 
 def test_every_event_becomes_a_route() -> None:
     """Routes keep their key, their scopes and their function."""
-    resources = expanded()
+    resources = to_plain()
     routes = {route["RouteKey"]: route for route in of_type(resources, "Route")}
-    events = [
-        event
-        for resource in read_template()["Resources"].values()
-        for event in resource.get("Properties", {}).get("Events", {}).values()
-        if event["Type"] == "HttpApi"
-    ]
-    assert len(routes) == len(events)
+    assert routes.keys() == http_routes().keys()
     debit = routes["POST /v1/accounts/{account_id}/debits"]
     assert debit["AuthorizationType"] == "JWT"
     assert debit["AuthorizationScopes"] == ["credits:consume"]
@@ -59,7 +37,7 @@ def test_every_event_becomes_a_route() -> None:
 
 def test_health_is_open_and_the_default_route_is_not() -> None:
     """The two special routes keep what makes them special."""
-    routes = {route["RouteKey"]: route for route in of_type(expanded(), "Route")}
+    routes = {route["RouteKey"]: route for route in of_type(to_plain(), "Route")}
     assert "AuthorizationType" not in routes["GET /v1/health"]
     assert routes["$default"]["AuthorizationType"] == "JWT"
     assert routes["$default"]["AuthorizationScopes"] == []
@@ -67,7 +45,7 @@ def test_health_is_open_and_the_default_route_is_not() -> None:
 
 def test_the_api_has_no_body_left() -> None:
     """The emulator would ignore it, so nothing may depend on it."""
-    [api] = of_type(expanded(), "Api")
+    [api] = of_type(to_plain(), "Api")
     assert "Body" not in api
-    [authorizer] = of_type(expanded(), "Authorizer")
+    [authorizer] = of_type(to_plain(), "Authorizer")
     assert authorizer["JwtConfiguration"] == {"Issuer": {"Ref": "JwtIssuer"}, "Audience": [{"Ref": "JwtAudience"}]}

@@ -4,11 +4,10 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSResponse, HTTPHeaders
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -20,14 +19,16 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from autocredits.adapters.aws import CONFIG
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.decide import RecordWrite
+from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Entry, next_page
-from autocredits.domain.records import KeyRecord
-from autocredits.domain.work.record import Work
+from autocredits.domain.purchases.record import DUE_PURCHASES
+from autocredits.domain.records import NO_ACCOUNT, KeyRecord
+from autocredits.domain.work.record import ORDERS, Work
 from autocredits.ledger.ports import ConflictError, UnavailableError
-from tests.kit.engines import client_of
+from tests.kit import wire
+from tests.kit.wire import client_of, error, response
 
 NOW_MS = 1_764_000_000_000
 PAGE = next_page("acme", None, NOW_MS, [Entry(kind="opened", actor="a")])
@@ -53,48 +54,30 @@ CALLS: dict[str, Callable[[DynamoStore], object]] = {
     "pages_before": lambda store: store.pages_before("acme", 9, 5),
     "read": lambda store: store.read("acme", [("key", "k1")]),
     "snapshot": lambda store: store.snapshot("acme", 1, [("key", "k1")]),
-    "list_orders": lambda store: store.list_orders("acme", None, start="", newest_first=True, limit=5),
-    "list_purchases": lambda store: store.list_purchases("acme", start="", limit=5),
-    "list_due": lambda store: store.list_due(0, NOW_MS, 5),
+    "list": lambda store: store.list(ORDERS, "acme", newest_first=True, limit=5),
+    "list of all accounts": lambda store: store.list(DUE_PURCHASES, NO_ACCOUNT, limit=5, shard=0),
     "commit": lambda store: store.commit("acme", PAGE, [KEY, WORK]),
 }
 
 
-@dataclass
-class Raw:
-    """A body as urllib3 gives it."""
-
-    body: bytes
-
-    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
-        """All of it at once."""
-        yield self.body
-
-
 def answering(status: int, body: object) -> DynamoStore:
     """A store whose every request is answered so, without being sent."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return _store(lambda **_: AWSResponse("http://127.0.0.1:1", status, HTTPHeaders(), Raw(raw)))
+    return DynamoStore(wire.answering("dynamodb", status, body), "credits")
 
 
 def raising(error: Exception) -> DynamoStore:
     """A store whose every request ends so, without being sent."""
-
-    def send(**_: object) -> AWSResponse:
-        raise error
-
-    return _store(send)
+    return DynamoStore(wire.raising("dynamodb", error), "credits")
 
 
-def _store(send: Callable[..., AWSResponse]) -> DynamoStore:
-    client = client_of("http://127.0.0.1:1", retries={"total_max_attempts": 1})
-    client.meta.events.register("before-send.dynamodb.*", send)
-    return DynamoStore(client, "credits")
+def recording(sent: list[dict[str, Any]], body: object) -> DynamoStore:
+    """A store whose requests are noted, and answered so."""
 
+    def send(request: Any, **_: object) -> AWSResponse:
+        sent.append(json.loads(request.body))
+        return response(200, body)
 
-def error(code: str, **more: Any) -> dict[str, Any]:
-    """An error as DynamoDB writes it."""
-    return {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "why", **more}
+    return DynamoStore(client_of("dynamodb", send), "credits")
 
 
 def canceled(*codes: str) -> dict[str, Any]:
@@ -144,7 +127,7 @@ def rude_store(request: pytest.FixtureRequest) -> Iterator[DynamoStore]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         endpoint_url = f"http://127.0.0.1:{server.server_address[1]}"
-        yield DynamoStore(client_of(endpoint_url, retries={"total_max_attempts": 1}), "credits")
+        yield DynamoStore(client_of("dynamodb", endpoint_url=endpoint_url), "credits")
         server.shutdown()
         thread.join()
 
@@ -271,9 +254,11 @@ def test_records_that_were_left_out_are_asked_for_again() -> None:
         item = {**keys[0], "key": {"S": name}, "fingerprint": {"S": "f"}, "version": {"N": "1"}, "count": {"N": "1"}}
         left = {"credits": {"Keys": keys[1:], "ConsistentRead": True}} if keys[1:] else {}
         body = {"Responses": {"credits": [item]}, "UnprocessedKeys": left}
-        return AWSResponse("http://127.0.0.1:1", 200, HTTPHeaders(), Raw(json.dumps(body).encode()))
+        return response(200, body)
 
-    found = _store(send).read("acme", [("key", f"k{number}") for number in range(3)])
+    found = DynamoStore(client_of("dynamodb", send), "credits").read(
+        "acme", [("key", f"k{number}") for number in range(3)]
+    )
     assert set(found) == {("key", "k0"), ("key", "k1"), ("key", "k2")}
     assert [len(names) for names in asked] == [3, 2, 1]
 
@@ -289,22 +274,27 @@ def test_a_table_that_reads_nothing_is_unavailable() -> None:
 def test_every_read_is_strongly_consistent() -> None:
     """Reads of pages and records ask for it; lists are hints and cannot."""
     sent: list[dict[str, Any]] = []
-
-    def send(request: Any, **_: object) -> AWSResponse:
-        sent.append(json.loads(request.body))
-        return AWSResponse(
-            "http://127.0.0.1:1", 200, HTTPHeaders(), Raw(b'{"Items": [], "Responses": {}, "UnprocessedKeys": {}}')
-        )
-
-    store = _store(send)
+    store = recording(sent, {"Items": [], "Responses": {}, "UnprocessedKeys": {}})
     for call in ("head", "page", "pages_before", "read"):
         CALLS[call](store)
     asked = [request.get("RequestItems", {}).get("credits", request) for request in sent]
     assert [request["ConsistentRead"] for request in asked] == [True] * 4
 
 
-def test_our_own_time_outs_are_shorter_than_a_caller_waits() -> None:
-    """Two tries of at most four seconds each."""
-    settings: Any = CONFIG
-    assert (settings.connect_timeout, settings.read_timeout) == (1, 3)
-    assert settings.retries["total_max_attempts"] == 2
+def test_a_page_that_must_be_vacant_is_only_checked() -> None:
+    """Records alone are written, on condition that there is no such page."""
+    sent: list[dict[str, Any]] = []
+    recording(sent, {}).commit("acme", None, [KEY], vacant=7)
+    check, put = sent[0]["TransactItems"]
+    assert check["ConditionCheck"]["Key"] == {"pk": {"S": "account#acme"}, "sk": {"S": "page#000000000007"}}
+    assert check["ConditionCheck"]["ConditionExpression"] == "attribute_not_exists(pk)"
+    assert put["Put"]["Item"]["pk"] == {"S": "account#acme#key#k1"}
+
+
+@pytest.mark.parametrize("missing", ["hash", "prev"])
+def test_a_page_without_its_hashes_is_broken(missing: str) -> None:
+    """It cannot be checked, so it is not believed."""
+    item = {"version": {"N": "1"}, "prev": {"B": "AA=="}, "hash": {"B": "AA=="}}
+    del item[missing]
+    with pytest.raises(BrokenInvariantError, match="without its hashes"):
+        CALLS["page"](answering(200, {"Item": item}))

@@ -4,7 +4,16 @@ from hypothesis import strategies as st
 
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.money import MAX_BALANCE
-from autocredits.domain.state import UNITS, Balance, State, check_limit, check_sufficient, state_from_map
+from autocredits.domain.state import (
+    ACCOUNT_STATUSES,
+    ADD_ON_STATUSES,
+    UNITS,
+    Balance,
+    State,
+    check_limit,
+    check_sufficient,
+    state_from_map,
+)
 
 AMOUNTS = st.integers(-(10**9), 10**9)
 BALANCES = st.dictionaries(st.sampled_from(UNITS), st.builds(Balance, AMOUNTS, st.integers(0, 10**9)))
@@ -43,6 +52,12 @@ def test_a_move_changes_its_unit_alone(state: State, unit: str, posted: int, hel
     assert after.balance(unit) == Balance(before.posted + posted, before.held + held)
     assert all(after.balance(other) == state.balance(other) for other in UNITS if other != unit)
     assert (after.status, after.low_balance) == (state.status, state.low_balance)
+
+
+def test_the_standings_of_an_account() -> None:
+    """Four statuses and an add-on that is on or off (docs/contract.md, section 5)."""
+    assert ACCOUNT_STATUSES == ("active", "paused", "suspended", "closed")
+    assert ADD_ON_STATUSES == ("active", "inactive")
 
 
 def test_no_more_is_given_back_than_is_held() -> None:

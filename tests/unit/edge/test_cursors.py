@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocredits.domain.errors import Problem
-from autocredits.edge.cursors import binding_of, decode_entry_cursor, decode_order_cursor, encode_cursor, parse_limit
+from autocredits.edge.cursors import binding_of, decode_entry_cursor, decode_list_cursor, encode_cursor, parse_limit
 from autocredits.ledger.history import Filters, Position
 from autocredits.ledger.ports import list_position
 
@@ -38,18 +38,18 @@ def test_a_cursor_leads_back_to_its_place(version: int, below: int) -> None:
 
 
 @given(st.integers(0, 10**14 - 1), st.from_regex(r"[A-Za-z0-9_.:-]{1,64}", fullmatch=True))
-def test_a_cursor_of_orders_leads_back_to_its_place(at_ms: int, order_id: str) -> None:
-    """Whatever the order is called."""
+def test_a_cursor_of_a_list_leads_back_to_its_place(at_ms: int, order_id: str) -> None:
+    """Whatever the order or purchase is called."""
     position = list_position(at_ms, order_id)
     cursor = encode_cursor(position, BINDING)
-    assert decode_order_cursor(cursor, BINDING) == position
+    assert decode_list_cursor(cursor, BINDING) == position
 
 
 def test_a_list_without_more_has_no_cursor() -> None:
     """None at the end, and none is needed for the beginning."""
     assert encode_cursor(None, BINDING) is None
     assert decode_entry_cursor(None, BINDING) is None
-    assert decode_order_cursor(None, BINDING) == ""
+    assert decode_list_cursor(None, BINDING) == ""
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_everything_else_is_no_cursor(cursor: str) -> None:
 
 @pytest.mark.parametrize("where", ["7.3", "7#o1", "00000000000007#", "00000000000007#a/b", "00000000000007o1"])
 def test_a_cursor_of_another_list_leads_nowhere(where: str) -> None:
-    """A list of orders takes no place of another form."""
+    """A list of orders or purchases takes no place of another form."""
     with pytest.raises(Problem) as refused:
-        decode_order_cursor(encoded(f"{where} {BINDING}"), BINDING)
+        decode_list_cursor(encoded(f"{where} {BINDING}"), BINDING)
     assert refused.value.code == "invalid_cursor"

@@ -8,7 +8,6 @@ from autocredits.domain.work.charging import Cause
 from autocredits.domain.work.lifecycle import Settlement
 from autocredits.domain.work.messages import ConversionRequested, Result, WorkRequested
 from autocredits.domain.work.record import WorkRequest
-from autocredits.edge.batches import delay_s
 from autocredits.edge.messages import DATA_BY_TYPE, parse_message
 from tests.kit.builders import envelope
 
@@ -43,6 +42,16 @@ def refusal(body: str) -> str:
     with pytest.raises(Problem) as refused:
         parse_message(body)
     return refused.value.code
+
+
+def captured(managed: int | None = None, **told: str) -> Settlement:
+    """A part that is captured, and what is told of it."""
+    return Settlement("captured", Cause(actor="engine", **told), managed)
+
+
+def released(**told: str) -> Settlement:
+    """A part that is released, and why."""
+    return Settlement("released", Cause(actor="engine", **told))
 
 
 def test_there_are_nine_messages() -> None:
@@ -80,19 +89,17 @@ def test_a_conversion_is_understood() -> None:
 
 
 RESULTS = [
-    ("auto_order.placed", "order", Settlement(Cause(actor="engine", supplier_order_id="supplier-1"), 2110), None),
-    ("auto_order.failed", "order", Settlement(Cause(actor="engine", reason="out of stock")), None),
-    ("tracking_conversion.completed", "tracking", Settlement(Cause(actor="engine", tracking_number="BCE1")), "bce"),
-    ("tracking_conversion.failed", "tracking", Settlement(Cause(actor="engine", reason="no number")), "bce"),
-    ("sourcing.accepted", "sourcing", Settlement(Cause(actor="engine", reason="found")), None),
-    ("sourcing.rejected", "sourcing", Settlement(Cause(actor="engine", reason="not sold")), None),
+    ("auto_order.placed", "order", captured(2110, supplier_order_id="supplier-1"), None),
+    ("auto_order.failed", "order", released(reason="out of stock"), None),
+    ("tracking_conversion.completed", "tracking", captured(tracking_number="BCE1"), "bce"),
+    ("tracking_conversion.failed", "tracking", released(reason="no number"), "bce"),
+    ("sourcing.accepted", "sourcing", captured(reason="found"), None),
+    ("sourcing.rejected", "sourcing", released(reason="not sold"), None),
 ]
 
 
 @pytest.mark.parametrize(("event_type", "part", "settlement", "tracking"), RESULTS)
-def test_a_result_settles_its_part(
-    event_type: str, part: str, settlement: Settlement | Settlement, tracking: str | None
-) -> None:
+def test_a_result_settles_its_part(event_type: str, part: str, settlement: Settlement, tracking: str | None) -> None:
     """Captured or released, for the attempt and method that it names."""
     command = parsed(event_type, MESSAGES[event_type])
     assert isinstance(command, Result)
@@ -147,6 +154,14 @@ BAD_VALUES: dict[str, list[tuple[Any, str]]] = {
 def test_a_bad_value_can_never_be_processed(event_type: str, field: str, value: object, code: str) -> None:
     """By its own code, which is the reason of the dead letter."""
     assert refusal(json.dumps(envelope(event_type, MESSAGES[event_type] | {field: value}))) == code
+
+
+def test_a_cost_has_its_place() -> None:
+    """Only an order that the platform fulfils has one."""
+    auto = MESSAGES["auto_order.requested"] | {"order_type": "auto"}
+    assert refusal(json.dumps(envelope("auto_order.requested", auto))) == "invalid_field"
+    del auto["cost"]
+    assert parsed("auto_order.requested", auto).request.cost is None
 
 
 @pytest.mark.parametrize("field", ["price", "credits", "rate_card", "note"])
@@ -206,9 +221,3 @@ def test_other_attributes_are_ignored() -> None:
 def test_what_is_no_object_can_never_be_processed(body: str) -> None:
     """Not JSON, or not an object."""
     assert refusal(body) in ("invalid_json", "invalid_field")
-
-
-def test_a_message_waits_longer_each_time() -> None:
-    """5 s, doubling, at most 10 minutes."""
-    assert [delay_s(receives) for receives in range(1, 11)] == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]
-    assert delay_s(1000) == 600

@@ -1,22 +1,43 @@
+"""How work goes from attempt to attempt and from status to status."""
+
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from autocredits.domain.errors import Problem
+from autocredits.domain.decide import Draft
+from autocredits.domain.errors import BrokenInvariantError, Problem
+from autocredits.domain.work.calls import ResendOrder
+from autocredits.domain.work.charging import Cause, Price
+from autocredits.domain.work.lifecycle import HOLD_MS, begin, held_status, is_same_work, put_work, refuse
+from autocredits.domain.work.lifecycle import debit as debit_work
+from autocredits.domain.work.lifecycle import hold as hold_work
+from autocredits.domain.work.record import Part, Work, WorkRequest
 from tests.kit.books import check_books
 from tests.kit.builders import (
+    ACCOUNT_ID,
+    CATALOG,
+    NOW_MS,
+    PLATFORM,
     Account,
     capture,
     completed,
+    conversion,
+    conversion_failed,
     debit,
     failed,
     hold,
-    merchant,
     opened,
     order,
+    page_of,
     placed,
     product,
     release,
     requested,
+    state_of,
 )
+
+PART = Part(status="released", credits=33, tracking="bce", rate_card="2024-01", expires_at=1, entry_id="1.1")
 
 
 def holding(tracking: str = "bce", order_type: str = "auto") -> Account:
@@ -31,34 +52,216 @@ def parts_of(account: Account) -> dict[str, str]:
     return {name: part.status for name, part in account.work().parts.items()}
 
 
-def test_a_capture_takes_all_open_parts() -> None:
-    """Every part is captured in an entry of its own, and the order is shipped."""
-    account = holding()
-    page = account.do(capture()).page
-    assert [(entry.kind, entry.part, entry.posted, entry.held) for entry in page.entries] == [
-        ("captured", "order", -100, -100),
-        ("captured", "tracking", -33, -33),
-    ]
-    assert account.balance() == (9867, 0)
-    assert (account.work().status, account.work().credits) == ("shipped", 133)
+# ---------------------------------------------------------------- begin, next_attempt
+
+
+def draft_of(*known: Work) -> Draft:
+    """A draft of page 8 of an account with this work."""
+    records = {work.key(): work for work in known}
+    return Draft(ACCOUNT_ID, page_of(state_of()), dict(records), CATALOG, NOW_MS)
+
+
+def new_work(**values: object) -> Work:
+    """An order's record that was never written."""
+    work = Work(
+        kind="order",
+        work_id="o1",
+        store_id="s1",
+        tracking="bce",
+        status="processing",
+        created_at=NOW_MS,
+        updated_at=NOW_MS,
+        status_at=NOW_MS,
+    )
+    return replace(work, **values)  # type: ignore[arg-type]
+
+
+def test_new_work_begins_with_attempt_one() -> None:
+    """It has what was asked for, and the time of its page."""
+    request = order(order_type="fba", tracking="bce")
+    work = begin(draft_of(), None, request, "processing")
+    assert (work.request(), work.status, work.attempt) == (request, "processing", 1)
+    assert (work.created_at, work.parts, work.charged) == (NOW_MS, {}, {})
+
+
+@pytest.mark.parametrize("status", ["failed", "rejected"])
+def test_failed_work_begins_as_a_new_attempt(status: str) -> None:
+    """Its work may differ; hold and reason of the earlier attempt are gone, charges and messages stay."""
+    failed_work = new_work(status=status, reason="why", attempt=3, charged={"tracking:bce": "2.0"}, seen=("m",))
+    request = order(order_type="fba", tracking="qtrack")
+    work = begin(draft_of(), replace(failed_work, parts={"order": PART}), request, "queued")
+    assert (work.request(), work.status, work.attempt) == (request, "queued", 4)
+    assert (work.parts, work.reason) == ({}, None)
+    assert (work.charged, work.seen) == ({"tracking:bce": "2.0"}, ("m",))
+
+
+def test_a_queued_order_begins_in_its_attempt() -> None:
+    """The attempt was counted when it was queued."""
+    queued = new_work(status="queued", attempt=2)
+    assert begin(draft_of(), queued, order(tracking="bce"), "processing") == replace(queued, status="processing")
+
+
+def test_work_that_goes_on_takes_the_new_tracking() -> None:
+    """A later conversion changes neither status nor attempt."""
+    ordered = new_work(status="ordered")
+    assert begin(draft_of(), ordered, order(tracking="qtrack"), "processing") == replace(ordered, tracking="qtrack")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (order(), "processing"),
+        (order(order_type="fba"), "processing"),
+        (order(order_type="manual", tracking="bce"), "ordered"),
+        (product(), "processing"),
+    ],
+)
+def test_a_manual_order_is_ordered_from_the_start(request_: WorkRequest, status: str) -> None:
+    """The merchant orders by hand; other work is `processing` while it is held."""
+    assert held_status(request_) == status
+
+
+@pytest.mark.parametrize(
+    ("request_", "same"),
+    [
+        (order(tracking="bce"), True),
+        (order(tracking="none"), True),
+        (order(tracking="qtrack"), False),
+        (order(order_type="fba", tracking="bce"), False),
+        (order(order_type="manual", tracking="bce"), False),
+    ],
+)
+def test_which_request_asks_for_the_same_work(request_: WorkRequest, same: bool) -> None:  # noqa: FBT001 - a table's cell
+    """One for its present tracking, or for parts that are charged already."""
+    work = new_work(order_type="auto", tracking="bce", charged={"order": "2.0"})
+    assert is_same_work(work, request_) is same
+
+
+def test_an_earlier_method_that_was_charged_is_the_same_work() -> None:
+    """A request that names it is a duplicate and no conflict."""
+    account = opened(10_000)
+    for tracking in ("none", "bce", "qtrack"):
+        account.do(debit(order(tracking=tracking)))
+    assert account.did(requested(tracking="bce")) == "duplicate"
+
+
+def converted_and_failed() -> Account:
+    """An order whose number was converted, with BlueCare, before it failed."""
+    account = opened(10_000)
+    for command in (requested(tracking="bce"), completed(), failed()):
+        account.do(command)
+    assert (account.work().status, account.work().charged) == ("failed", {"tracking:bce": "4.0"})
+    return account
+
+
+def test_a_new_attempt_holds_only_what_was_not_charged() -> None:
+    """The conversion is paid for; part `order` is held alone."""
+    account = converted_and_failed()
+    account.do(requested(tracking="bce"))
+    assert (list(account.work().parts), account.balance()) == (["order"], (9967, 100))
+
+
+def test_a_new_attempt_with_another_method_pays_for_that() -> None:
+    """A charge for one method covers no other."""
+    account = converted_and_failed()
+    account.do(requested(tracking="qtrack"))
+    assert (list(account.work().parts), account.balance()) == (["order", "tracking"], (9967, 250))
+
+
+# ---------------------------------------------------------------- what a conversion of an earlier attempt is worth
+
+
+@pytest.mark.parametrize(("again", "status"), [("bce", "shipped"), ("qtrack", "ordered")])
+def test_a_conversion_of_an_earlier_attempt_counts_for_its_own_method(again: str, status: str) -> None:
+    """Placed in its second attempt, an order is shipped only if the same method was converted in the first."""
+    account = opened(10_000)
+    for command in (requested(tracking="bce"), completed(), failed(), requested(tracking=again), placed()):
+        account.do(command)
+    assert account.work().status == status
     check_books(account)
 
 
-def test_a_release_gives_all_open_parts_back() -> None:
-    """Every part is released in an entry of its own with the reason, and the order has failed."""
-    account = holding()
-    page = account.do(release()).page
-    assert [(entry.kind, entry.part, entry.posted, entry.held, entry.reason) for entry in page.entries] == [
-        ("released", "order", 0, -100, "not needed"),
-        ("released", "tracking", 0, -33, "not needed"),
-    ]
-    assert account.balance() == (10_000, 0)
-    assert (account.work().status, account.work().reason) == ("failed", "not needed")
-    check_books(account)
+def test_a_resent_order_that_was_converted_ships_when_it_is_placed() -> None:
+    """The conversion counts in the new attempt, too."""
+    account = converted_and_failed()
+    account.do(ResendOrder(PLATFORM, "o1", "r1"))
+    assert account.work().converted is True
+    account.do(requested(tracking="bce", attempt=2))
+    account.do(placed())
+    assert account.work().status == "shipped"
+
+
+def test_a_resent_order_that_was_not_converted_is_ordered_when_it_is_placed() -> None:
+    """It still waits for its conversion."""
+    account = opened(10_000)
+    for command in (requested(tracking="bce"), failed(), ResendOrder(PLATFORM, "o1", "r1")):
+        account.do(command)
+    assert account.work().converted is False
+    for command in (requested(tracking="bce", attempt=2), placed()):
+        account.do(command)
+    assert account.work().status == "ordered"
+
+
+def test_a_resent_order_whose_last_method_was_not_converted_is_not_converted() -> None:
+    """A conversion counts for its own method alone."""
+    account = opened(10_000)
+    for command in (requested(tracking="bce"), completed(), conversion(tracking="qtrack"), failed()):
+        account.do(command)
+    assert (account.work().status, account.work().tracking, account.work().converted) == ("failed", "qtrack", True)
+    account.do(ResendOrder(PLATFORM, "o1", "r1"))
+    assert account.work().converted is False
+
+
+# ---------------------------------------------------------------- debit, hold
+
+
+def test_a_debit_charges_every_part_by_its_entry() -> None:
+    """Each charge names the entry of the credits, and what the work has cost grows."""
+    draft = draft_of()
+    price = Price({"order": 100, "tracking": 33}, 0, "2024-01")
+    work = debit_work(draft, new_work(credits=5), price, Cause(actor="me"))
+    assert work.charged == {"order": "8.0", "tracking:bce": "8.0"}
+    assert (work.known_parts, work.credits) == (("order", "tracking"), 138)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [(order(), "ordered"), (order(order_type="manual", tracking="bce"), "ordered"), (product(), "accepted")],
+)
+def test_what_is_debited_is_done(request_: WorkRequest, status: str) -> None:
+    """An order is `ordered`, a sourcing request `accepted`."""
+    account = opened(1000)
+    account.do(debit(request_))
+    assert account.work(request_.work_id, request_.kind).status == status
+
+
+def test_a_hold_opens_every_part_with_its_price() -> None:
+    """Managed balance belongs to part `order`; each part names its entry, its method, and when it ends."""
+    draft = draft_of()
+    price = Price({"order": 100, "tracking": 33}, 2350, "2024-01")
+    work = hold_work(draft, new_work(), price, Cause(actor="me"), 5)
+    common: dict[str, Any] = {"status": "open", "tracking": "bce", "rate_card": "2024-01", "expires_at": 5}
+    assert work.parts == {
+        "order": Part(credits=100, managed=2350, entry_id="8.0", **common),
+        "tracking": Part(credits=33, entry_id="8.2", **common),
+    }
+    assert work.known_parts == ("order", "tracking")
+    assert HOLD_MS == 14 * 24 * 60 * 60 * 1000
+
+
+def test_a_part_that_is_opened_again_is_the_last_that_was_opened() -> None:
+    """Parts stand in the order in which they were opened last."""
+    work = new_work(parts={"tracking": PART, "order": replace(PART, status="open", credits=100)})
+    draft = draft_of()
+    opened_ = hold_work(draft, work, Price({"tracking": 33}, 0, "2024-01"), Cause(actor="me"), 5)
+    assert list(opened_.parts) == ["order", "tracking"]
+
+
+# ---------------------------------------------------------------- settle_part
 
 
 def test_parts_are_captured_one_by_one() -> None:
-    """`order` makes it ordered, then `tracking` makes it shipped; the other way round it ships with the later."""
+    """Part `order` makes it `ordered`; with the later of both parts it is `shipped`."""
     account = holding()
     account.do(capture(parts=["order"]))
     assert (parts_of(account), account.work().status) == ({"order": "captured", "tracking": "open"}, "ordered")
@@ -75,7 +278,7 @@ def test_parts_are_captured_one_by_one() -> None:
 
 
 def test_the_tracking_part_is_released_alone() -> None:
-    """Without its conversion the order goes on."""
+    """The order goes on without its conversion."""
     account = holding()
     account.do(release(parts=["tracking"]))
     assert (parts_of(account), account.work().status) == ({"order": "open", "tracking": "released"}, "processing")
@@ -84,118 +287,15 @@ def test_the_tracking_part_is_released_alone() -> None:
 
 
 def test_without_its_order_part_nothing_stays_held() -> None:
-    """Releasing `order` releases what else is open, and the order has failed."""
+    """Releasing part `order` releases all that is open, and the order has failed."""
     account = holding()
     account.do(release(parts=["order"]))
     assert parts_of(account) == {"order": "released", "tracking": "released"}
     assert (account.balance(), account.work().status) == ((10_000, 0), "failed")
 
 
-@pytest.mark.parametrize("parts", [["tracking", "order"], ["order", "tracking"], ["order", "order"]])
-def test_the_sequence_of_named_parts_does_not_matter(parts: list[str]) -> None:
-    """Naming parts in any sequence, or twice, settles each once."""
-    account = holding()
-    account.do(capture(parts=parts))
-    assert account.balance() == ((9867, 0) if "tracking" in parts else (9900, 33))
-    account = holding()
-    account.do(release(parts=parts))
-    assert account.balance() == (10_000, 0)
-    check_books(account)
-
-
-@pytest.mark.parametrize("parts", [None, ["order"], ["tracking"], ["order", "tracking"]])
-def test_a_capture_again_moves_nothing(parts: list[str] | None) -> None:
-    """The same capture again is accepted, enters nothing, and shows the hold."""
-    account = holding()
-    account.do(capture(parts=parts))
-    version = account.page().version
-    again = account.do(capture(parts=parts))
-    if parts is None or "order" in parts:
-        assert again.done.did == "captured_already"
-    assert again.done.record == account.work()
-    assert account.page().version == version
-
-
-@pytest.mark.parametrize("parts", [None, ["order"], ["tracking"]])
-def test_a_release_again_moves_nothing(parts: list[str] | None) -> None:
-    """The same release again is accepted, enters nothing, and shows the hold."""
-    account = holding()
-    account.do(release(parts=parts))
-    version = account.page().version
-    assert account.do(release(parts=parts)).done.did == "released_already"
-    assert account.page().version == version
-
-
-def test_what_ended_otherwise_is_an_invalid_transition() -> None:
-    """A named part that ended otherwise, or nothing open and no part ended this way: 409."""
-    account = holding()
-    account.do(capture())
-    for parts in (None, ["order"], ["tracking"], ["order", "tracking"]):
-        problem = account.refusal(release(parts=parts))
-        assert (problem.code, problem.status) == ("invalid_transition", 409)
-    account = holding()
-    account.do(release())
-    for parts in (None, ["order"], ["tracking"]):
-        assert account.refusal(capture(parts=parts)).code == "invalid_transition"
-
-
-def test_a_refused_part_keeps_its_neighbour() -> None:
-    """One named part that cannot be settled refuses the whole call, and nothing moves."""
-    account = holding()
-    account.do(release(parts=["tracking"]))
-    version = account.page().version
-    assert account.refusal(capture(parts=["order", "tracking"])).code == "invalid_transition"
-    assert account.refusal(capture(parts=["order", "sourcing"])).code == "invalid_transition"
-    assert (parts_of(account)["order"], account.page().version) == ("open", version)
-
-
-def test_what_is_partly_captured_releases_the_rest() -> None:
-    """A release takes what is open: the order was captured and stays, the conversion goes back."""
-    account = holding()
-    account.do(capture(parts=["order"]))
-    account.do(release())
-    assert (account.balance(), account.work().status) == ((9900, 0), "ordered")
-    assert account.did(capture()) == "captured_already"
-    assert account.did(release()) == "released_already"
-
-
-@pytest.mark.parametrize(("managed", "left"), [(None, 97_650), (2350, 97_650), (2110, 97_890), (0, 100_000)])
-def test_managed_balance_is_captured_as_spent(managed: int | None, left: int) -> None:
-    """As held unless told; a lower `managed` frees the rest, nothing spent frees all."""
-    account = holding(order_type="fba")
-    account.do(capture(managed=managed))
-    assert account.balance("managed") == (left, 0)
-    assert account.balance() == (9867, 0)
-    assert account.work().parts["order"].managed == 100_000 - left
-    check_books(account)
-
-
-def test_more_managed_than_held_is_refused() -> None:
-    """422 `capture_exceeds_hold`, and nothing moves."""
-    account = holding(order_type="fba")
-    problem = account.refusal(capture(managed=2351))
-    assert (problem.code, problem.status) == ("capture_exceeds_hold", 422)
-    assert account.balance("managed") == (100_000, 2350)
-
-
-def test_managed_balance_belongs_to_the_order_part() -> None:
-    """A capture that holds no managed balance takes none: an `auto` order, or the tracking part alone."""
-    assert holding().refusal(capture(managed=1)).code == "capture_exceeds_hold"
-    account = holding(order_type="fba")
-    assert account.refusal(capture(parts=["tracking"], managed=1)).code == "capture_exceeds_hold"
-    account.do(capture(parts=["tracking"], managed=0))
-    assert account.balance("managed") == (100_000, 2350)
-
-
-def test_a_released_fba_order_gives_both_back() -> None:
-    """Credits and managed balance are both released."""
-    account = holding(order_type="fba")
-    account.do(release())
-    assert (account.balance(), account.balance("managed")) == ((10_000, 0), (100_000, 0))
-
-
 def test_sourcing_is_accepted_or_rejected() -> None:
-    """Capture is acceptance, release is rejection."""
+    """Captured, it is `accepted`; released, it is `rejected`."""
     account = opened(1000)
     account.do(hold(product("p1")))
     account.do(hold(product("p2")))
@@ -207,7 +307,7 @@ def test_sourcing_is_accepted_or_rejected() -> None:
 
 
 def test_a_manual_order_ships_with_its_conversion() -> None:
-    """A manual order is ordered from the start; capturing its number ships it, releasing leaves it ordered."""
+    """Released, it stays `ordered`."""
     account = holding("qtrack", "manual")
     account.do(capture())
     assert (account.balance(), account.work().status) == ((9950, 0), "shipped")
@@ -216,76 +316,114 @@ def test_a_manual_order_ships_with_its_conversion() -> None:
     assert (account.balance(), account.work().status) == ((10_000, 0), "ordered")
 
 
-def test_the_hold_of_an_earlier_attempt_is_never_settled() -> None:
-    """Its capture and release are 409 `invalid_transition`; the present attempt's is untouched."""
+@pytest.mark.parametrize(("parts", "status"), [(None, "shipped"), (["order"], "ordered"), (["tracking"], "processing")])
+def test_a_captured_order_has_cost_its_parts(parts: list[str] | None, status: str) -> None:
+    """Each captured part is charged, by its own method, and `credits` is what the order has cost so far."""
     account = holding()
-    account.do(failed())
-    account.do(requested(tracking="bce"))
-    for command in (capture(attempt=1), release(attempt=1)):
-        assert account.refusal(command).code == "invalid_transition"
-    assert account.balance() == (10_000, 133)
-    account.do(capture(attempt=2))
-    assert account.balance() == (9867, 0)
+    account.do(capture(parts=parts))
+    work = account.work()
+    captured = {name: part for name, part in work.parts.items() if part.status == "captured"}
+    assert work.status == status
+    assert set(work.charged) == {{"order": "order", "tracking": "tracking:bce"}[name] for name in captured}
+    assert work.credits == sum(part.credits for part in captured.values())
 
 
-@pytest.mark.parametrize("attempt", [2, 3])
-def test_the_hold_of_a_later_attempt_does_not_exist_yet(attempt: int) -> None:
-    """404 `hold_not_found`."""
-    account = holding()
-    assert account.refusal(capture(attempt=attempt)).code == "hold_not_found"
-    assert account.refusal(release(attempt=attempt)).code == "hold_not_found"
+def test_a_part_that_holds_no_managed_balance_spends_none() -> None:
+    """Whatever a message says that the supplier cost."""
+    account = opened(10_000, 100_000)
+    account.do(requested())
+    account.do(placed(managed="1.00"))
+    assert account.work().parts["order"].managed == 0
+    assert account.balance("managed") == (100_000, 0)
 
 
-def test_work_that_was_debited_has_no_hold() -> None:
-    """404 `hold_not_found`, as for unknown work and for a product's id with an order's hold."""
+def test_a_failed_order_keeps_its_reason_until_it_is_requested_again() -> None:
+    """Its reason is the one given; a new attempt has none."""
     account = opened(1000)
-    account.do(debit(order()))
-    account.do(hold(product("p1")))
-    for command in (capture(), capture("o2"), capture("p1"), capture("o1", kind="product")):
-        problem = account.refusal(command)
-        assert (problem.code, problem.status) == ("hold_not_found", 404)
+    account.do(requested())
+    account.do(failed())
+    assert account.work().reason == "out of stock"
+    account.do(requested())
+    assert account.work().reason is None
 
 
-def test_another_stores_hold_is_as_if_missing() -> None:
-    """A bound token settles its own store's holds; another's is 404, and nothing moves."""
-    account = holding()
-    for command in (capture(caller=merchant(store_id="s2")), release(caller=merchant(store_id="s2"))):
-        assert account.refusal(command).code == "hold_not_found"
-    account.do(capture(caller=merchant(store_id="s1")))
-
-
-@pytest.mark.parametrize("changes", [{"status": "paused"}, {"status": "closed"}, {"orders_processor": "inactive"}])
-def test_open_holds_finish_whatever_the_standing(changes: dict[str, str]) -> None:
-    """Captures and releases go through; new work does not."""
-    account = holding()
-    account.do(hold(order("o2")))
-    account.set_standing(**changes)
-    account.do(capture("o1"))
-    account.do(release("o2"))
-    assert account.balance() == (9867, 0)
-    with pytest.raises(Problem):
-        account.do(hold(order("o3")))
-
-
-def test_settling_needs_an_account() -> None:
-    """404 `account_not_found`."""
-    assert Account().refusal(capture()).code == "account_not_found"
-    assert Account().refusal(release()).code == "account_not_found"
-
-
-def test_an_entry_that_ends_a_part_says_how_it_was_opened() -> None:
-    """A captured part names the method it was opened for, also after another conversion was asked for."""
-    account = holding("none")
-    account.do(hold(order(tracking="qtrack")))
-    page = account.do(capture()).page
-    assert [(entry.part, entry.tracking) for entry in page.entries] == [("order", "none"), ("tracking", "qtrack")]
-
-
-@pytest.mark.parametrize(("again", "status"), [("bce", "shipped"), ("qtrack", "ordered")])
-def test_a_conversion_of_an_earlier_attempt_counts_for_its_own_method(again: str, status: str) -> None:
-    """An order placed in a second attempt is shipped if its method was converted in the first, else once it is."""
+def test_a_captured_part_keeps_what_is_known_of_supplier_and_number() -> None:
+    """A settlement over HTTP names neither, and takes nothing away."""
     account = opened(10_000)
-    for command in (requested(tracking="bce"), completed(), failed(), requested(tracking=again), placed()):
+    for command in (requested(tracking="qtrack"), placed(supplier_order_id="supplier-7"), conversion_failed()):
         account.do(command)
-    assert account.work().status == status
-    check_books(account)
+    account.do(conversion(tracking_number="TBA7"))
+    account.do(capture(parts=["tracking"]))
+    assert (account.work().supplier_order_id, account.work().tracking_number) == ("supplier-7", "TBA7")
+
+
+# ---------------------------------------------------------------- refuse
+
+
+def test_work_that_is_refused_has_failed_with_the_sentence() -> None:
+    """An order or sourcing request that was to begin is `failed`."""
+    draft = draft_of()
+    refusal = Problem("insufficient_credits", "Not enough.", unit="auto_order")
+    work = refuse(draft, new_work(), "order", refusal, Cause(actor="engine"))
+    assert (work.status, work.reason) == ("failed", "Not enough.")
+    (entry,) = draft.entries
+    assert (entry.kind, entry.unit, entry.posted, entry.held, entry.reason, entry.part) == (
+        "refused",
+        "auto_order",
+        0,
+        0,
+        "Not enough.",
+        "order",
+    )
+
+
+def test_an_order_whose_later_conversion_is_refused_stays_as_it_was() -> None:
+    """The refusal is entered, and the record keeps its tracking and status."""
+    ordered = new_work(status="ordered", tracking="none", rev=1)
+    draft = draft_of(ordered)
+    refusal = Problem("insufficient_credits", "Not enough.", unit="auto_order")
+    assert refuse(draft, replace(ordered, tracking="bce"), "tracking", refusal, Cause(actor="engine")) == ordered
+    assert [entry.part for entry in draft.entries] == ["tracking"]
+
+
+def test_a_manual_order_whose_conversion_is_refused_is_ordered() -> None:
+    """The merchant ordered it by hand, so the refusal is no failure of the order."""
+    account = opened(10)
+    assert account.did(conversion(order_type="manual")) == "refused"
+    assert (account.work().status, account.work().reason, account.work().parts) == ("ordered", None, {})
+
+
+# ---------------------------------------------------------------- put_work
+
+
+def test_a_record_is_written_with_the_page_that_touched_it() -> None:
+    """One rev higher, with the page's time; a page that holds no entry of it is not named."""
+    known = new_work(status="ordered", rev=3, versions=(2,), created_at=5, updated_at=5, status_at=5)
+    moved = put_work(draft_of(known), known, moved=True)
+    assert moved == replace(known, rev=4, versions=(2, 8), updated_at=NOW_MS)
+    unmoved = put_work(draft_of(known), known, moved=False)
+    assert unmoved == replace(known, rev=4, updated_at=NOW_MS)
+
+
+def test_a_record_written_twice_in_one_page_has_one_rev_more() -> None:
+    """The page is named once."""
+    known = new_work(rev=3)
+    draft = draft_of(known)
+    again = put_work(draft, put_work(draft, known, moved=True), moved=True)
+    assert (again.rev, again.versions) == (4, (8,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "moved"), [({"status": "shipped"}, True), ({"attempt": 2}, True), ({"credits": 5}, False), ({}, False)]
+)
+def test_a_status_has_the_time_since_when_it_lasts(changes: dict[str, Any], moved: bool) -> None:  # noqa: FBT001 - a table's cell
+    """A new attempt in the same status counts anew; other changes do not."""
+    known = new_work(status="ordered", rev=3, status_at=5)
+    written = put_work(draft_of(known), replace(known, **changes), moved=False)
+    assert written.status_at == (NOW_MS if moved else 5)
+
+
+def test_a_new_record_cannot_have_been_written_before() -> None:
+    """A record with a rev that nothing is stored for is a defect."""
+    with pytest.raises(BrokenInvariantError, match="a new work record with rev 6"):
+        put_work(draft_of(), new_work(rev=5), moved=False)

@@ -1,18 +1,30 @@
-"""Every state that work can be in, times everything that can be told or asked about it (contract, section 7)."""
+"""Every state that work can be in, times everything that can be said or asked of it.
 
+docs/contract.md, section 7, has the table of messages and an order's life.
+"""
+
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from autocredits.domain.decide import Command, NotYet
+from autocredits.domain.access import Caller
+from autocredits.domain.decide import Command, Done, NotYet
 from autocredits.domain.errors import Problem
-from autocredits.domain.work.record import MAX_MESSAGES_SEEN, Kind, Work
+from autocredits.domain.work.calls import ResendOrder
+from autocredits.domain.work.messages import WorkRequested, request_message
+from autocredits.domain.work.record import MAX_MESSAGES_SEEN, Kind, Work, WorkRequest, message_digest
+from autocredits.edge.messages import parse_message
 from tests.kit.books import check_books
 from tests.kit.builders import (
     ACCOUNT_ID,
+    PLATFORM,
     Account,
     accepted,
     adjust,
+    beside,
     capture,
     completed,
     conversion,
@@ -33,7 +45,17 @@ from tests.kit.builders import (
 
 RICH = 10_000
 
+
+def rich(*commands: Command) -> Account:
+    """An account with 100.00 credits and 1,000.00 managed, after these commands."""
+    account = opened(RICH, 100_000)
+    for command in commands:
+        account.do(command)
+    return account
+
+
 SIGN = {"open": "+", "captured": "=", "released": "-", "expired": "!"}
+
 
 # How an order got where it is. Unless it says otherwise it is `auto` with qtrack, of store s1.
 STATES: dict[str, Callable[[], list[Command]]] = {
@@ -53,6 +75,7 @@ STATES: dict[str, Callable[[], list[Command]]] = {
     "manual .+": lambda: [hold(order(order_type="manual", tracking="qtrack"))],
     "manual .=": lambda: [hold(order(order_type="manual", tracking="qtrack")), completed()],
 }
+
 
 ASKED: dict[str, Callable[[], Command]] = {
     "requested": lambda: requested(tracking="qtrack"),
@@ -77,7 +100,8 @@ ASKED: dict[str, Callable[[], Command]] = {
     "release tracking": lambda: release(parts=["tracking"]),
 }
 
-# What it is told, and, where something moves: the status, the attempt, and how parts `order` and `tracking` stand
+
+# What comes of it, and, where something moves: the status, the attempt, and how parts `order` and `tracking` stand
 # (+ open, = captured, - released, . not there). One line per thing asked, in the order of ASKED.
 EXPECTED = {
     "unknown": """
@@ -182,7 +206,7 @@ CASES = [
 
 
 def tell(account: Account, command: Command) -> str:
-    """What the command is told, in one word."""
+    """What came of the command, in one word."""
     try:
         return account.did(command)
     except Problem as problem:
@@ -192,14 +216,14 @@ def tell(account: Account, command: Command) -> str:
 
 
 def shown(work: Work, *names: str) -> str:
-    """Status, attempt, and how the parts stand."""
+    """Status, attempt, and the status of each part."""
     parts = "".join(SIGN[work.parts[name].status] if name in work.parts else "." for name in names)
     return f"{work.status} {work.attempt} {parts}"
 
 
 @pytest.mark.parametrize(("state", "asked", "cell"), CASES)
-def test_each_state_of_an_order_and_each_thing_told_about_it(state: str, asked: str, cell: str) -> None:
-    """The order goes on as the contract's table says, or stays as it was; the books are right either way."""
+def test_each_state_of_an_order_and_each_message_or_call(state: str, asked: str, cell: str) -> None:
+    """The order goes on as the contract's table says, or stays as it was; either way the books are right."""
     account = opened(RICH)
     for command in STATES[state]():
         account.do(command)
@@ -220,8 +244,8 @@ def test_each_state_of_an_order_and_each_thing_told_about_it(state: str, asked: 
 
 
 @pytest.mark.parametrize(("state", "asked", "cell"), CASES)
-def test_the_same_thing_told_twice_moves_nothing_more(state: str, asked: str, cell: str) -> None:
-    """Whatever state and whatever message or call with its key: delivered twice it ends as delivered once."""
+def test_what_is_delivered_twice_moves_once(state: str, asked: str, cell: str) -> None:
+    """Delivered twice, any message, and any call with its key, ends as delivered once."""
     account = opened(RICH)
     for command in STATES[state]():
         account.do(command)
@@ -252,6 +276,7 @@ PRODUCT_STATES: dict[str, Callable[[], list[Command]]] = {
     "debited": lambda: [debit(product())],
 }
 
+
 PRODUCT_ASKED: dict[str, Callable[[], Command]] = {
     "requested": sourcing,
     "requested by s2": lambda: sourcing(store_id="s2"),
@@ -262,6 +287,7 @@ PRODUCT_ASKED: dict[str, Callable[[], Command]] = {
     "capture": lambda: capture("p1", kind="product"),
     "release": lambda: release("p1", kind="product"),
 }
+
 
 PRODUCT_EXPECTED = {
     "unknown": """
@@ -293,8 +319,8 @@ PRODUCT_EXPECTED = {
         for asked, cell in zip(PRODUCT_ASKED, cells(expected), strict=True)
     ],
 )
-def test_each_state_of_a_product_and_each_thing_told_about_it(state: str, asked: str, cell: str) -> None:
-    """Sourcing goes on as the contract's table says, or stays as it was; told twice it moves once."""
+def test_each_state_of_a_product_and_each_message_or_call(state: str, asked: str, cell: str) -> None:
+    """Sourcing goes on as the contract's table says, or stays as it was; delivered twice it moves once."""
     account = opened(RICH)
     for command in PRODUCT_STATES[state]():
         account.do(command)
@@ -311,11 +337,11 @@ def test_each_state_of_a_product_and_each_thing_told_about_it(state: str, asked:
     check_books(account)
 
 
-# ---------------------------------------------------------------- refusals from the queue
+# ---------------------------------------------------------------- requests that are refused
 
 
-def test_a_request_without_credits_fails_the_order_with_the_sentence() -> None:
-    """402 from the queue: `failed`, an entry of 0.00 with the merchants' sentence, nothing held."""
+def test_a_request_without_credits_fails_the_order() -> None:
+    """`insufficient_credits` from the queue is an entry of 0.00 with the sentence that merchants know."""
     account = opened(99)
     assert tell(account, requested()) == "refused"
     sentence = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
@@ -326,8 +352,8 @@ def test_a_request_without_credits_fails_the_order_with_the_sentence() -> None:
     assert (entry.order_id, entry.store_id, entry.part, entry.attempt) == ("o1", "s1", "order", 1)
 
 
-def test_a_request_without_managed_balance_fails_by_its_own_name() -> None:
-    """Lacking managed balance is another failure, entered in that unit."""
+def test_a_request_without_managed_balance_fails_in_that_unit() -> None:
+    """`insufficient_managed_balance` is another failure, with a sentence of its own."""
     account = opened(RICH, 2349)
     tell(account, requested(order_type="fba"))
     (entry,) = account.page().entries
@@ -340,7 +366,7 @@ def test_a_request_without_managed_balance_fails_by_its_own_name() -> None:
 )
 @pytest.mark.parametrize("asked", [requested, sourcing])
 def test_a_request_is_refused_by_standing(asked: Callable[[], Command], changes: dict[str, str]) -> None:
-    """403 from the queue fails the work with the sentence that says so."""
+    """`account_inactive` and `orders_processor_inactive` fail the work, and its entry and record say why."""
     account = opened(RICH)
     account.set_standing(**changes)
     assert tell(account, asked()) == "refused"
@@ -350,7 +376,7 @@ def test_a_request_is_refused_by_standing(asked: Callable[[], Command], changes:
 
 
 def test_a_refused_conversion_leaves_the_order_as_it_was() -> None:
-    """An order that is placed stays placed when a later conversion is refused, and it may be asked for again."""
+    """A placed order stays `ordered`, and the conversion may be requested again."""
     account = opened(100)
     account.do(requested())
     account.do(placed())
@@ -363,7 +389,7 @@ def test_a_refused_conversion_leaves_the_order_as_it_was() -> None:
 
 
 def test_a_refused_conversion_does_not_rename_the_order() -> None:
-    """What was refused is not what the order has: its method and number stay those it was charged for."""
+    """Its method and number stay those that it was charged for."""
     account = opened(133)
     account.do(requested(tracking="bce"))
     account.do(placed())
@@ -373,8 +399,11 @@ def test_a_refused_conversion_does_not_rename_the_order() -> None:
     assert (work.status, work.tracking, work.tracking_number) == ("shipped", "bce", "BCE1")
 
 
+# ---------------------------------------------------------------- requests
+
+
 def test_a_failed_order_is_requested_again_as_a_new_attempt() -> None:
-    """After a top-up a request with a new id holds as attempt 2, and clears the reason."""
+    """Each request with a new id is an attempt; the one after the top-up is held, and has no reason."""
     account = opened(99)
     tell(account, requested())
     assert tell(account, requested()) == "refused"
@@ -385,7 +414,7 @@ def test_a_failed_order_is_requested_again_as_a_new_attempt() -> None:
 
 
 def test_a_known_message_does_not_start_an_attempt() -> None:
-    """A request that was refused, delivered again after the top-up, is a duplicate."""
+    """A refused request that is delivered again after a top-up is a duplicate."""
     account = opened(99)
     again = requested(message_id="m1")
     tell(account, again)
@@ -395,12 +424,9 @@ def test_a_known_message_does_not_start_an_attempt() -> None:
     assert tell(account, requested(message_id="m1", source="another")) == "held"
 
 
-# ---------------------------------------------------------------- identity: attempts and messages
-
-
 @pytest.mark.parametrize("attempt", [1, 2, 3])
 def test_a_request_with_an_attempt_works_while_just_that_attempt_is_queued(attempt: int) -> None:
-    """Attempt 2 is queued: a message for 2 holds, one for 1 or 3 is a duplicate."""
+    """Where attempt 2 is queued, a message for it is held; one for 1 or 3 is a duplicate."""
     account = opened(RICH)
     account.do(requested())
     account.do(failed())
@@ -412,7 +438,7 @@ def test_a_request_with_an_attempt_works_while_just_that_attempt_is_queued(attem
 
 @pytest.mark.parametrize("state", [state for state in STATES if state != "queued"])
 def test_a_request_with_an_attempt_starts_nothing_else(state: str) -> None:
-    """Unless the order is `queued`, a request that names the present attempt, or any, is a duplicate."""
+    """Unless the order is `queued`, a request that names an attempt is a duplicate."""
     account = opened(RICH)
     for command in STATES[state]():
         account.do(command)
@@ -422,12 +448,37 @@ def test_a_request_with_an_attempt_starts_nothing_else(state: str) -> None:
     assert account.page() == page
 
 
+def test_a_request_for_what_is_all_charged_is_a_duplicate() -> None:
+    """Even of a failed order nothing is left to hold; only the message is remembered."""
+    account = rich(requested(tracking="bce"), completed(), failed())
+    before = account.work()
+    work = WorkRequest(kind="order", work_id="o1", store_id="s1", order_type="manual", tracking="bce")
+    command = WorkRequested(source="engine", message_id="m9", kind="order", work_id="o1", request=work)
+    assert account.did(command) == "duplicate"
+    after = account.work()
+    assert after == replace(before, seen=(*before.seen, message_digest("engine", "m9")), rev=before.rev + 1)
+
+
+def test_rejected_sourcing_is_requested_again() -> None:
+    """A new request is attempt 2; its acceptance is charged once."""
+    account = opened(RICH)
+    account.do(sourcing())
+    account.do(rejected())
+    assert tell(account, sourcing()) == "held"
+    assert tell(account, accepted(attempt=1)) == "nothing"
+    assert tell(account, accepted(attempt=2)) == "captured"
+    assert account.balance() == (RICH - 100, 0)
+    assert tell(account, sourcing()) == "duplicate"
+
+
+# ---------------------------------------------------------------- results: of which attempt, and which comes first
+
 RESULTS = [placed, failed, completed, conversion_failed]
 
 
 @pytest.mark.parametrize("result", RESULTS)
 def test_a_result_of_an_earlier_attempt_changes_nothing(result: Callable[..., Command]) -> None:
-    """It is remembered and acknowledged; the present attempt's hold is untouched."""
+    """The present attempt's hold is untouched."""
     account = opened(RICH)
     account.do(requested(tracking="qtrack"))
     account.do(failed())
@@ -450,7 +501,7 @@ def test_a_result_of_a_later_attempt_waits(result: Callable[..., Command]) -> No
 @pytest.mark.parametrize("attempt", [None, 2])
 @pytest.mark.parametrize("result", RESULTS)
 def test_a_result_means_the_present_attempt(result: Callable[..., Command], attempt: int | None) -> None:
-    """Named or not, the present attempt is settled."""
+    """Whether it names it or names none, the present attempt is settled."""
     account = opened(RICH)
     account.do(requested(tracking="qtrack"))
     account.do(failed())
@@ -460,7 +511,7 @@ def test_a_result_means_the_present_attempt(result: Callable[..., Command], atte
 
 
 def test_a_result_before_its_request_ends_the_same() -> None:
-    """Delivered in the other sequence, request and result come to what they come to in the right one."""
+    """A result that came too early has its effect when it comes again."""
     account = opened(RICH)
     result = placed()
     assert tell(account, result) == "not_yet"
@@ -509,23 +560,20 @@ def test_of_two_contradicting_sourcings_the_first_wins(
     assert account.page() == before
 
 
-def test_rejected_sourcing_is_requested_again() -> None:
-    """A new request is attempt 2, and its acceptance is charged once."""
-    account = opened(RICH)
-    account.do(sourcing())
-    account.do(rejected())
-    assert tell(account, sourcing()) == "held"
-    assert tell(account, accepted(attempt=1)) == "nothing"
-    assert tell(account, accepted(attempt=2)) == "captured"
-    assert account.balance() == (RICH - 100, 0)
-    assert tell(account, sourcing()) == "duplicate"
+def test_a_result_waits_while_its_order_is_queued_again() -> None:
+    """The part is known from the attempt before, but the present one has not begun."""
+    account = opened(10_000)
+    for command in (requested(), failed(), queue_order(order())):
+        account.do(command)
+    with pytest.raises(NotYet):
+        account.do(placed())
 
 
-# ---------------------------------------------------------------- message memory
+# ---------------------------------------------------------------- too_many_messages, and what is remembered
 
 
 def test_work_remembers_200_messages_and_then_takes_no_more() -> None:
-    """Message 201 is `too_many_messages`; known ones are still duplicates, and calls over HTTP still work."""
+    """Message 201 is `too_many_messages`; known ones stay duplicates, and calls over HTTP still work."""
     account = opened(RICH)
     account.do(requested(message_id="m0"))
     for number in range(1, MAX_MESSAGES_SEEN):
@@ -550,7 +598,7 @@ def test_the_200th_message_still_works() -> None:
 
 
 def test_a_message_that_waits_is_not_remembered() -> None:
-    """What was put off has its effect later."""
+    """It has its effect when it comes again."""
     account = opened(RICH)
     account.do(requested())
     early = completed()
@@ -559,11 +607,53 @@ def test_a_message_that_waits_is_not_remembered() -> None:
     assert tell(account, early) == "captured"
 
 
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ([requested(message_id="m1")], requested(message_id="m1")),
+        ([requested(), placed(message_id="m2")], placed(message_id="m2")),
+        ([requested(), placed(), conversion(message_id="m3")], conversion(message_id="m3")),
+    ],
+)
+def test_the_same_message_again_writes_nothing(before: list[Command], message: Command) -> None:
+    """It is a duplicate, and the record is not even written."""
+    account = rich(*before)
+    work = account.work()
+    assert beside(account, message) == (Done(did="duplicate", record=work), [])
+    assert account.work() == work
+
+
+@pytest.mark.parametrize(
+    ("before", "message", "did"),
+    [
+        ([requested()], requested, "duplicate"),
+        ([requested(), placed()], placed, "nothing"),
+        ([requested(), placed()], failed, "nothing"),
+        ([requested(), failed()], conversion, "nothing"),
+        ([requested(tracking="qtrack"), placed()], conversion, "duplicate"),
+        ([requested(tracking="qtrack")], lambda: completed(tracking="bce"), "nothing"),
+        ([requested(), failed(), requested()], lambda: placed(attempt=1), "nothing"),
+    ],
+)
+def test_a_message_that_changes_nothing_is_remembered_and_no_more(
+    before: list[Command], message: Any, did: str
+) -> None:
+    """No page touches the record, and its status keeps its time."""
+    account = rich(*before)
+    work = account.work()
+    account.clock.at_ms += 5
+    done, entries = beside(account, message())
+    now = account.work()
+    assert (done, entries) == (Done(did=did, record=now), [])
+    assert now == replace(work, seen=now.seen, rev=work.rev + 1, updated_at=account.clock.at_ms)
+    assert len(now.seen) == len(work.seen) + 1
+
+
 # ---------------------------------------------------------------- conversions
 
 
 def test_a_conversion_of_an_unknown_manual_order_opens_it() -> None:
-    """`manual` opens a manual order, `ordered`, with its tracking part held at its own cell."""
+    """The order is `ordered`, and its tracking part is held at its own cell."""
     account = opened(RICH)
     assert tell(account, conversion(order_type="manual", tracking="qtrack")) == "held"
     work = account.work()
@@ -579,7 +669,7 @@ def test_a_conversion_of_an_unknown_manual_order_opens_it() -> None:
 
 @pytest.mark.parametrize("order_type", [None, "auto", "fba"])
 def test_a_conversion_of_another_unknown_order_waits(order_type: str | None) -> None:
-    """Without a type, or as `auto` or `fba`, it came before its request."""
+    """Without a type, or as `auto` or `fba`, it has come before its request."""
     account = opened(RICH)
     with pytest.raises(NotYet):
         account.do(conversion(order_type=order_type))
@@ -588,7 +678,7 @@ def test_a_conversion_of_another_unknown_order_waits(order_type: str | None) -> 
 
 @pytest.mark.parametrize("order_type", ["fba", "manual"])
 def test_a_conversion_of_a_known_order_must_name_its_type(order_type: str) -> None:
-    """If it names one, it is the order's: another one is other work."""
+    """`order_conflict` for another type or store; the type may be left out."""
     account = opened(RICH)
     account.do(requested())
     assert tell(account, conversion(order_type=order_type)) == "order_conflict"
@@ -624,7 +714,7 @@ def test_a_conversion_holds_what_the_method_costs(order_type: str, tracking: str
 
 @pytest.mark.parametrize("result", [completed, conversion_failed])
 def test_a_result_that_names_another_method_changes_nothing(result: Callable[..., Command]) -> None:
-    """Named, the method must be the open one; the right name, or none, settles it."""
+    """A result that names the open method, or none, settles it."""
     for tracking, told in (("bce", "nothing"), ("qtrack", None), (None, None)):
         account = opened(RICH)
         account.do(requested(tracking="qtrack"))
@@ -633,7 +723,7 @@ def test_a_result_that_names_another_method_changes_nothing(result: Callable[...
 
 
 def test_each_method_is_converted_once() -> None:
-    """Two methods one after the other are two charges; either again is a duplicate."""
+    """Two methods, one after the other, are two charges; either of them again is a duplicate."""
     account = opened(RICH)
     account.do(requested())
     account.do(placed())
@@ -647,7 +737,7 @@ def test_each_method_is_converted_once() -> None:
 
 
 def test_a_failed_conversion_is_asked_for_again() -> None:
-    """It was given back; asked for again, it is held again in the same attempt."""
+    """It is held again in the same attempt."""
     account = opened(RICH)
     account.do(requested(tracking="bce"))
     account.do(conversion_failed())
@@ -665,7 +755,7 @@ def test_a_failed_conversion_is_asked_for_again() -> None:
     ("managed", "left"), [(None, 97_650), ("23.50", 97_650), ("21.10", 97_890), ("0.00", 100_000), ("30.00", 97_000)]
 )
 def test_placed_takes_what_the_supplier_cost(managed: str | None, left: int) -> None:
-    """As held unless told; less frees the rest; more is spent in full, the money is gone."""
+    """As held by default; less frees the rest, and more is spent too, because the money is gone."""
     account = opened(RICH, 100_000)
     account.do(requested(order_type="fba"))
     assert account.balance("managed") == (100_000, 2350)
@@ -676,7 +766,7 @@ def test_placed_takes_what_the_supplier_cost(managed: str | None, left: int) -> 
 
 
 def test_a_dear_supplier_may_take_managed_below_zero() -> None:
-    """Then there is no new work that needs managed balance, and all other work goes on."""
+    """Then `balance_frozen` refuses work that needs managed balance, and no other."""
     account = opened(RICH, 2350)
     account.do(requested(order_type="fba"))
     account.do(placed(managed="30.00"))
@@ -687,24 +777,24 @@ def test_a_dear_supplier_may_take_managed_below_zero() -> None:
 
 
 def test_a_failed_fba_order_gives_both_back() -> None:
-    """Credits and managed balance."""
+    """Credits and managed balance are both available again."""
     account = opened(RICH, 100_000)
     account.do(requested(order_type="fba", tracking="bce"))
     account.do(failed())
     assert (account.balance(), account.balance("managed")) == ((RICH, 0), (100_000, 0))
 
 
-# ---------------------------------------------------------------- who speaks
+# ---------------------------------------------------------------- who speaks, and of what
 
 
 def test_a_message_for_an_unknown_account_is_refused() -> None:
-    """`account_not_found`, whatever it is about: a dead letter."""
+    """`account_not_found`, whatever it is about; it becomes a dead letter."""
     for command in (requested(), placed(), conversion(order_type="manual"), sourcing(), accepted()):
         assert Account().refusal(command).code == "account_not_found"
 
 
 def test_the_source_is_recorded_as_the_actor() -> None:
-    """Every entry says who spoke, and what was told of the work."""
+    """Every entry names who sent the message, and what it said of the work."""
     account = opened(RICH)
     account.do(requested(tracking="bce", source="storefront"))
     account.do(placed(source="robot", supplier_order_id="supplier-7"))
@@ -718,7 +808,7 @@ def test_the_source_is_recorded_as_the_actor() -> None:
 
 
 def test_the_record_names_the_pages_that_touched_it() -> None:
-    """Pages with its entries, and no others."""
+    """Those that hold an entry of it, and no others."""
     account = opened()
     account.do(requested())
     account.do(requested())
@@ -728,10 +818,126 @@ def test_the_record_names_the_pages_that_touched_it() -> None:
 
 
 def test_a_message_of_one_kind_never_finds_the_other() -> None:
-    """A product's result does not settle an order of the same name."""
+    """A product's result does not settle an order with the same id."""
     account = opened(RICH)
     account.do(requested("x"))
     with pytest.raises(NotYet):
         account.do(accepted("x"))
     kinds: tuple[Kind, ...] = ("order", "product")
     assert [key for key in kinds if account.store.read(ACCOUNT_ID, [(key, "x")])] == ["order"]
+
+
+# ---------------------------------------------------------------- the service's own messages
+
+
+def own_message(work: Work) -> Command:
+    """The command of the service's own message for the order as it stands."""
+    return parse_message(json.dumps(request_message(ACCOUNT_ID, work)))[2]
+
+
+def standing(account: Account, order_id: str = "o1") -> tuple[str, int]:
+    """Status and attempt as the record has them."""
+    work = account.work(order_id)
+    return work.status, work.attempt
+
+
+def again(order_id: str = "o1", request_id: str = "r1", caller: Caller = PLATFORM) -> ResendOrder:
+    """A request to send the order again."""
+    return ResendOrder(caller, order_id, request_id)
+
+
+def failed_order() -> Account:
+    """An account with 10.00 credits whose order o1 has failed."""
+    account = opened(1000)
+    account.do(requested())
+    account.do(failed())
+    return account
+
+
+def test_the_own_message_says_what_the_order_is() -> None:
+    """It is a CloudEvent that names the attempt, and sent again it is the same message."""
+    account = opened(1000)
+    account.do(queue_order(order(order_type="fba", tracking="qtrack", cost=905)))
+    message = request_message(ACCOUNT_ID, account.work())
+    assert message == {
+        "specversion": "1.0",
+        "id": "acme/o1~1",
+        "source": "autocredits",
+        "type": "auto_order.requested",
+        "data": {
+            "account_id": "acme",
+            "order_id": "o1",
+            "store_id": "s1",
+            "order_type": "fba",
+            "tracking": "qtrack",
+            "cost": "9.05",
+            "attempt": 1,
+        },
+    }
+    assert request_message(ACCOUNT_ID, account.work()) == message
+
+
+def test_each_attempt_has_a_message_of_its_own() -> None:
+    """Otherwise the order would take the second attempt's for a duplicate of the first."""
+    account = opened(0)
+    account.do(queue_order(order()))
+    first = request_message(ACCOUNT_ID, account.work())
+    account.do(own_message(account.work()))
+    account.do(again())
+    second = request_message(ACCOUNT_ID, account.work())
+    assert (first["id"], second["id"], second["data"]["attempt"]) == ("acme/o1~1", "acme/o1~2", 2)
+    assert "cost" not in second["data"]
+
+
+def test_a_message_processed_before_and_after_a_failure_charges_once() -> None:
+    """The second time its attempt is no longer queued, whether the order has failed or is queued again."""
+    account = opened(1000)
+    account.do(queue_order(order()))
+    message = own_message(account.work())
+    assert [account.did(command) for command in (message, failed(), message)] == ["held", "released", "duplicate"]
+    assert (standing(account), account.balance()) == (("failed", 1), (1000, 0))
+    account.do(again())
+    assert account.did(message) == "duplicate"
+    assert (standing(account), account.balance()) == (("queued", 2), (1000, 0))
+    account.do(own_message(account.work()))
+    assert account.did(message) == "duplicate"
+    account.do(placed())
+    assert (standing(account), account.balance(), account.work().credits) == (("ordered", 2), (900, 0), 100)
+    check_books(account)
+
+
+def test_a_refused_message_processed_again_after_a_top_up_charges_nothing() -> None:
+    """Only a new attempt is charged."""
+    account = opened(0)
+    account.do(queue_order(order()))
+    message = own_message(account.work())
+    account.do(message)
+    account.do(adjust("auto_order", 1000))
+    assert account.did(message) == "duplicate"
+    assert (standing(account), account.balance()) == (("failed", 1), (1000, 0))
+
+
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_a_request_for_another_attempt_never_works(attempt: int) -> None:
+    """Even under a new id: only the attempt that is queued is held."""
+    account = failed_order()
+    account.do(again())
+    assert account.did(requested(attempt=attempt)) == "duplicate"
+    assert (standing(account), account.balance()) == (("queued", 2), (1000, 0))
+    assert account.did(requested(attempt=2)) == "held"
+
+
+def test_an_own_message_without_its_order_is_a_duplicate() -> None:
+    """The order is recorded before its message is sent, so there is nothing that it could be for."""
+    account = opened(1000)
+    assert account.did(requested(attempt=1)) == "duplicate"
+    assert account.works() == []
+
+
+def test_a_request_of_the_storefront_takes_a_queued_order_up() -> None:
+    """Without `attempt` it does what the service's own message would, which then is a duplicate."""
+    account = opened(1000)
+    account.do(queue_order(order()))
+    own = own_message(account.work())
+    assert [account.did(requested()), account.did(own)] == ["held", "duplicate"]
+    assert (standing(account), account.balance()) == (("processing", 1), (1000, 100))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.engines import dynamodb, programs
+from tests.kit.engines import dynamodb, programs
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,17 @@ N64, N65 = "n" * 64, "n" * 65
 ACCOUNT_IDS = {"A": True, "Z": True, "a": True, "z": True, "0": True, "9": True, "_": True, "-": True, N64: True}
 ACCOUNT_IDS |= {"": False, N65: False, ".": False, ":": False, "a b": False, "é": False, "\u0663": False, "a\n": False}
 CALLER_IDS = ACCOUNT_IDS | {".": True, ":": True, "~": False, "#": False}
+COUPON_CODES = {"A": True, "Z": True, "0": True, "9": True, "_": True, "-": True, "N" * 32: True, "": False}
+COUPON_CODES |= {
+    "N" * 33: False,
+    "a": False,
+    "z": False,
+    ".": False,
+    ":": False,
+    "A B": False,
+    "\u0663": False,
+    "A\n": False,
+}
 HOLDS: dict[str, Any] = {
     **{f"{text}~1": ("order", text, 1) for text, good in CALLER_IDS.items() if good},
     **{f"{text}~1": None for text, good in CALLER_IDS.items() if not good and text != "~"},
@@ -108,6 +119,7 @@ def or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
 PATTERNS: list[tuple[types.ModuleType, str, Callable[[str], Any], dict[str, Any]]] = [
     (ids, "_ACCOUNT_ID", ids.is_account_id, ACCOUNT_IDS),
     (ids, "_CALLER_ID", ids.is_caller_id, CALLER_IDS),
+    (ids, "_COUPON_CODE", ids.is_coupon_code, COUPON_CODES),
     (ids, "_HOLD_ID", or_none(ids.parse_hold_id), HOLDS),
     (money, "_AMOUNT", or_none(money.parse_amount), AMOUNTS),
     (times, "_TIME", or_none(times.parse_time), TIMES),
@@ -122,6 +134,7 @@ WRONG = {
     "0-9_": ["0-8_", "1-9_", "0-9"],
     ".:-]": [":-]", ".-]", ".:]", ".:~-]", ".:#-]", ".: -]"],
     "_-]": ["_]", "_.-]", "_ -]"],
+    "{1,32}": ["{0,32}", "{1,31}", "{1,33}", "+"],
     "{1,64}": ["{0,64}", "{1,63}", "{1,65}", "+"],
     "{0,8}": ["{0,7}", "{0,9}", "{1,8}", "*"],
     "{0,9}": ["{0,8}", "{0,10}", "{1,9}", "*"],

@@ -1,4 +1,4 @@
-"""What each command writes, to the last field, when it shares its page with another that came before it."""
+"""What each command writes, to the last field, where it shares its page with another that came before it."""
 
 from dataclasses import replace
 from typing import Any
@@ -42,7 +42,7 @@ CARD = "2024-01"
 
 
 def account_of(*commands: Command) -> Account:
-    """An account with 100.00 credits and 1,000.00 dollars, at page 3, then these commands, a page each."""
+    """An account with 100.00 credits and 1,000.00 managed, at page 3, after these commands, a page each."""
     account = opened(10_000, 100_000)
     for command in commands:
         account.do(command)
@@ -65,7 +65,7 @@ def test_a_debit_to_the_last_field() -> None:
         entry("debited", "managed", posted=-2350, **work),
     ]
     at = account.page().at
-    assert done == Done(did="debited", first=1, count=2, work=account.work())
+    assert done == Done(did="debited", first=1, count=2, record=account.work())
     assert account.work() == Work(
         kind="order",
         work_id="o1",
@@ -103,7 +103,7 @@ def test_a_debit_of_a_product_to_the_last_field() -> None:
         )
     ]
     work = account.work("p1", "product")
-    assert done == Done(did="debited", first=1, count=1, work=work)
+    assert done == Done(did="debited", first=1, count=1, record=work)
     assert (work.status, work.charged, work.known_parts, work.credits) == (
         "accepted",
         {"sourcing": "4.1"},
@@ -118,7 +118,7 @@ def test_a_later_conversion_that_is_debited_to_the_last_field() -> None:
     account = account_of(debit(order()))
     done, entries = beside(account, debit(order(tracking="bce"), idempotency("k2")))
     assert entries == [entry("debited", posted=-33, tracking="bce", rate_card=CARD, key="k2")]
-    assert done.work == account.work()
+    assert done.record == account.work()
     work = account.work()
     assert (work.charged, work.credits) == ({"order": "4.0", "tracking:bce": "5.1"}, 133)
     assert (work.known_parts, work.versions, work.tracking, work.rev) == (("order", "tracking"), (4, 5), "bce", 2)
@@ -149,7 +149,7 @@ def test_a_hold_to_the_last_field() -> None:
         entry("held", "managed", held=2350, part="order", **work),
         entry("held", held=33, part="tracking", **work),
     ]
-    assert done == Done(did="held", first=1, count=3, work=account.work())
+    assert done == Done(did="held", first=1, count=3, record=account.work())
     assert account.work() == Work(
         kind="order",
         work_id="o1",
@@ -191,7 +191,7 @@ def test_a_capture_to_the_last_field() -> None:
     ]
     at = account.page().at
     assert at == before.created_at + 5
-    assert done == Done(did="captured", first=1, count=3, work=account.work())
+    assert done == Done(did="captured", first=1, count=3, record=account.work())
     parts = before.parts
     assert account.work() == replace(
         before,
@@ -210,14 +210,6 @@ def test_a_capture_to_the_last_field() -> None:
     )
 
 
-def test_a_part_without_managed_balance_spends_none() -> None:
-    """Whatever a message says of the cost, an order that holds no dollars has spent none."""
-    account = account_of(requested())
-    beside(account, placed(managed="1.00"))
-    assert account.work().parts["order"].managed == 0
-    assert account.balance("managed") == (100_000, 0)
-
-
 def test_a_release_to_the_last_field() -> None:
     """All that is open goes back, each part by the method and card it was opened with."""
     account = account_of(hold(order(order_type="fba", tracking="bce")))
@@ -232,7 +224,7 @@ def test_a_release_to_the_last_field() -> None:
         entry("released", held=-33, part="tracking", **work),
     ]
     at = account.page().at
-    assert done == Done(did="released", first=1, count=3, work=account.work())
+    assert done == Done(did="released", first=1, count=3, record=account.work())
     assert account.work() == replace(
         before,
         status="failed",
@@ -246,12 +238,12 @@ def test_a_release_to_the_last_field() -> None:
 
 
 @pytest.mark.parametrize(("end", "did"), [(capture, "captured_already"), (release, "released_already")])
-def test_what_has_ended_is_told_again_and_written_no_more(end: Any, did: str) -> None:
-    """The record is told as it is, without an entry."""
+def test_what_has_ended_is_written_no_more(end: Any, did: str) -> None:
+    """The record is answered as it is, without an entry."""
     account = account_of(hold(order()), end())
     before = account.work()
     done, entries = beside(account, end())
-    assert (done, entries) == (Done(did=did, work=before), [])
+    assert (done, entries) == (Done(did=did, record=before), [])
     assert account.work() == before
 
 
@@ -263,7 +255,7 @@ def test_a_message_holds_to_the_last_field() -> None:
     expires_at = at + 14 * 86_400_000
     work: dict[str, Any] = {"actor": "engine", "tracking": "bce", "rate_card": CARD, "expires_at": expires_at}
     assert entries == [entry("held", held=100, part="order", **work), entry("held", held=33, part="tracking", **work)]
-    assert done == Done(did="held", first=1, count=2, work=account.work())
+    assert done == Done(did="held", first=1, count=2, record=account.work())
     assert account.work().parts == {
         "order": hold_part(100, "4.1", expires_at),
         "tracking": hold_part(33, "4.2", expires_at),
@@ -288,7 +280,7 @@ def test_a_placed_order_to_the_last_field() -> None:
         entry("captured", "managed", posted=-3000, held=-2350, part="order", **work),
     ]
     now = account.work()
-    assert done == Done(did="captured", first=1, count=2, work=now)
+    assert done == Done(did="captured", first=1, count=2, record=now)
     assert now == replace(
         before,
         status="ordered",
@@ -312,7 +304,7 @@ def test_a_failed_order_to_the_last_field() -> None:
         entry("released", held=-100, part="order", **work),
         entry("released", held=-33, part="tracking", **work),
     ]
-    assert done == Done(did="released", first=1, count=2, work=account.work())
+    assert done == Done(did="released", first=1, count=2, record=account.work())
     assert (account.work().status, account.work().reason) == ("failed", "out of stock")
 
 
@@ -336,7 +328,7 @@ def test_a_conversion_to_the_last_field() -> None:
         )
     ]
     work = account.work()
-    assert done == Done(did="held", first=1, count=1, work=work)
+    assert done == Done(did="held", first=1, count=1, record=work)
     assert (work.status, work.tracking, work.tracking_number, work.supplier_order_id) == (
         "ordered",
         "qtrack",
@@ -352,7 +344,7 @@ def test_a_converted_number_to_the_last_field() -> None:
     done, entries = beside(account, completed())
     work: dict[str, Any] = {"actor": "engine", "tracking": "qtrack", "rate_card": CARD, "tracking_number": "BCE1"}
     assert entries == [entry("captured", posted=-150, held=-150, part="tracking", **work)]
-    assert done == Done(did="captured", first=1, count=1, work=account.work())
+    assert done == Done(did="captured", first=1, count=1, record=account.work())
     assert (account.work().status, account.work().tracking_number, account.work().credits) == ("shipped", "BCE1", 250)
 
 
@@ -363,7 +355,7 @@ def test_a_conversion_that_failed_leaves_the_order_ordered() -> None:
     done, entries = beside(account, conversion_failed())
     work: dict[str, Any] = {"actor": "engine", "tracking": "qtrack", "rate_card": CARD, "reason": "no number"}
     assert entries == [entry("released", held=-150, part="tracking", **work)]
-    assert done == Done(did="released", first=1, count=1, work=account.work())
+    assert done == Done(did="released", first=1, count=1, record=account.work())
     assert (account.work().status, account.work().reason, account.work().tracking_number) == ("ordered", None, "TBA1")
     assert account.work().parts["order"] == before.parts["order"]
 
@@ -376,7 +368,7 @@ def test_a_manual_order_that_a_conversion_opens() -> None:
     assert [(e.kind, e.held, e.order_type, e.tracking, e.part, e.cost) for e in entries] == [
         ("held", 50, "manual", "qtrack", "tracking", None)
     ]
-    assert done == Done(did="held", first=1, count=1, work=work)
+    assert done == Done(did="held", first=1, count=1, record=work)
     assert (work.status, work.order_type, work.store_id, work.tracking, work.cost) == (
         "ordered",
         "manual",
@@ -387,14 +379,14 @@ def test_a_manual_order_that_a_conversion_opens() -> None:
 
 
 def test_a_refused_order_to_the_last_field() -> None:
-    """An entry of 0.00 with the sentence; the order has failed by it, and nothing is held."""
+    """An entry of 0.00 with the sentence; the order has failed, and nothing is held."""
     account = opened(50, 100_000)
     done, entries = beside(account, requested(order_type="fba", tracking="bce"))
     sentence = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
     work: dict[str, Any] = {"actor": "engine", "order_type": "fba", "tracking": "bce", "cost": 2350}
     assert entries == [entry("refused", part="order", reason=sentence, **work)]
     now = account.work()
-    assert done == Done(did="refused", first=1, count=1, work=now)
+    assert done == Done(did="refused", first=1, count=1, record=now)
     assert (now.status, now.reason, now.parts, now.charged, now.known_parts) == ("failed", sentence, {}, {}, ())
 
 
@@ -406,7 +398,7 @@ def test_a_refusal_for_lack_of_dollars_names_their_unit() -> None:
 
 
 def test_a_refused_conversion_leaves_the_order_as_it_was() -> None:
-    """An entry tells it; of the record only the message is new."""
+    """An entry says so; of the record only the message is new."""
     account = account_of(requested(), placed())
     account.do(adjust("auto_order", -9900))
     before = account.work()
@@ -415,7 +407,7 @@ def test_a_refused_conversion_leaves_the_order_as_it_was() -> None:
     assert [(e.kind, e.unit, e.posted, e.held, e.part, e.tracking, e.tracking_number) for e in entries] == [
         ("refused", "auto_order", 0, 0, "tracking", "qtrack", "TBA1")
     ]
-    assert done == Done(did="refused", first=1, count=1, work=now)
+    assert done == Done(did="refused", first=1, count=1, record=now)
     assert now == replace(before, seen=now.seen, versions=now.versions, rev=before.rev + 1)
     assert len(now.seen) == len(before.seen) + 1
 
@@ -427,11 +419,11 @@ def test_sourcing_to_the_last_field() -> None:
     plain = {"actor": "engine", "unit": "auto_order", "product_id": "p1", "store_id": "s1", "rate_card": CARD}
     expires_at = account.page().at + 14 * 86_400_000
     assert entries == [Entry(kind="held", held=100, part="sourcing", attempt=1, expires_at=expires_at, **plain)]  # type: ignore[arg-type]
-    assert done == Done(did="held", first=1, count=1, work=account.work("p1", "product"))
+    assert done == Done(did="held", first=1, count=1, record=account.work("p1", "product"))
     done, entries = beside(account, accepted())
     assert entries == [Entry(kind="captured", posted=-100, held=-100, part="sourcing", attempt=1, **plain)]  # type: ignore[arg-type]
     work = account.work("p1", "product")
-    assert done == Done(did="captured", first=1, count=1, work=work)
+    assert done == Done(did="captured", first=1, count=1, record=work)
     assert (work.status, work.charged, work.credits) == ("accepted", {"sourcing": "5.1"}, 100)
 
 
@@ -443,65 +435,30 @@ def test_rejected_sourcing_to_the_last_field() -> None:
         ("released", -100, "sourcing", "no supplier", "p1")
     ]
     work = account.work("p1", "product")
-    assert done == Done(did="released", first=1, count=1, work=work)
+    assert done == Done(did="released", first=1, count=1, record=work)
     assert (work.status, work.reason) == ("rejected", "no supplier")
     account.do(sourcing())
     work = account.work("p1", "product")
     assert (work.status, work.attempt, work.reason) == ("processing", 2, None)
 
 
-@pytest.mark.parametrize(
-    ("before", "message"),
-    [
-        ([requested(message_id="m1")], requested(message_id="m1")),
-        ([requested(), placed(message_id="m2")], placed(message_id="m2")),
-        ([requested(), placed(), conversion(message_id="m3")], conversion(message_id="m3")),
-    ],
-)
-def test_the_same_message_again_writes_nothing(before: list[Command], message: Command) -> None:
-    """It is told as a duplicate with the record as it is, which is not even written."""
-    account = account_of(*before)
-    work = account.work()
-    assert beside(account, message) == (Done(did="duplicate", work=work), [])
-    assert account.work() == work
-
-
-@pytest.mark.parametrize(
-    ("before", "message", "did"),
-    [
-        ([requested()], requested, "duplicate"),
-        ([requested(), placed()], placed, "nothing"),
-        ([requested(), placed()], failed, "nothing"),
-        ([requested(), failed()], conversion, "nothing"),
-        ([requested(tracking="qtrack"), placed()], conversion, "duplicate"),
-        ([requested(tracking="qtrack")], lambda: completed(tracking="bce"), "nothing"),
-        ([requested(), failed(), requested()], lambda: placed(attempt=1), "nothing"),
-    ],
-)
-def test_a_message_that_changes_nothing_is_remembered_and_no_more(
-    before: list[Command], message: Any, did: str
-) -> None:
-    """The record learns of the message; no page touches it, and its status keeps its time."""
-    account = account_of(*before)
-    work = account.work()
-    account.clock.at_ms += 5
-    done, entries = beside(account, message())
-    now = account.work()
-    assert (done, entries) == (Done(did=did, work=now), [])
-    assert now == replace(work, seen=now.seen, rev=work.rev + 1, updated_at=account.clock.at_ms)
-    assert len(now.seen) == len(work.seen) + 1
-
-
 def test_a_queued_order_to_the_last_field() -> None:
-    """It is told with its record, moves nothing, and its key remembers how it was."""
+    """It moves nothing, and its key remembers status and attempt."""
     account = account_of()
     done, entries = beside(account, queue_order(order(order_type="fba"), idempotency("k1")))
     work = account.work()
     assert entries == []
-    assert (done.did, done.work, done.first, done.count) == ("queued", work, 0, 0)
+    assert (done.did, done.record, done.first, done.count) == ("queued", work, 0, 0)
     key = account.store.read(ACCOUNT_ID, [("key", "k1")])["key", "k1"]
     assert done.key_record == key
-    assert key.to_map() == {"key": "k1", "fingerprint": "request of k1", "version": 3, "status": "queued", "attempt": 1}
+    assert key.to_map() == {
+        "key": "k1",
+        "fingerprint": "request of k1",
+        "version": 3,
+        "hash": account.pages()[2].hash,
+        "status": "queued",
+        "attempt": 1,
+    }
     assert (work.status, work.attempt, work.versions, work.order_type, work.cost, work.rev) == (
         "queued",
         1,
@@ -518,19 +475,19 @@ def test_a_queued_order_that_is_taken_up_keeps_its_attempt() -> None:
     assert (account.work().status, account.work().attempt) == ("queued", 2)
     done, entries = beside(account, requested(attempt=2))
     assert [(e.kind, e.attempt) for e in entries] == [("held", 2)]
-    assert done.work == account.work()
+    assert done.record == account.work()
     assert (account.work().status, account.work().attempt) == ("processing", 2)
 
 
 def test_a_resent_order_to_the_last_field() -> None:
-    """A new attempt, queued without parts or reason; it knows which request resent it, and tells that one again."""
+    """A new attempt, queued without parts or reason; it names the request that resent it."""
     account = account_of(requested(), failed())
     before = account.work()
     account.clock.at_ms += 5
     done, entries = beside(account, ResendOrder(PLATFORM, "o1", "r1"))
     now = account.work()
     at = account.clock.at_ms
-    assert (done, entries) == (Done(did="resent", work=now), [])
+    assert (done, entries) == (Done(did="resent", record=now), [])
     assert now == replace(
         before,
         status="queued",
@@ -542,7 +499,7 @@ def test_a_resent_order_to_the_last_field() -> None:
         updated_at=at,
         status_at=at,
     )
-    assert beside(account, ResendOrder(PLATFORM, "o1", "r1")) == (Done(did="resent", work=now), [])
+    assert beside(account, ResendOrder(PLATFORM, "o1", "r1")) == (Done(did="resent", record=now), [])
     assert account.refusal(ResendOrder(PLATFORM, "o1", "r2")).code == "invalid_transition"
 
 
@@ -555,7 +512,14 @@ def test_an_adjustment_to_the_last_field() -> None:
     assert entries == [Entry(kind="adjusted", actor="merchant", unit="finder", posted=250, **told)]  # type: ignore[arg-type]
     assert done == Done(did="adjusted", first=1, count=1)
     key = account.store.read(ACCOUNT_ID, [("key", "k1")])["key", "k1"]
-    assert key.to_map() == {"key": "k1", "fingerprint": "request of k1", "version": 4, "first": 1, "count": 1}
+    assert key.to_map() == {
+        "key": "k1",
+        "fingerprint": "request of k1",
+        "version": 4,
+        "hash": account.page().hash,
+        "first": 1,
+        "count": 1,
+    }
 
 
 def test_a_replay_to_the_last_field() -> None:
@@ -566,6 +530,6 @@ def test_a_replay_to_the_last_field() -> None:
     account.do(adjust("finder", 1))
     answer = account.do(debit(order(), key))
     record = account.store.read(ACCOUNT_ID, [("key", key.key)])["key", key.key]
-    assert answer.done == Done(did="replayed", replay_version=4, first=1, count=1, key_record=record)  # type: ignore[arg-type]
+    assert answer.done == Done(did="replayed", replayed=record, first=1, count=1, key_record=record)  # type: ignore[arg-type]
     assert answer.page.version == 4
     assert answer.replayed()

@@ -1,4 +1,4 @@
-"""The rate cards and packages, against domain.md's own tables: no cell can change unnoticed."""
+"""The rate cards and packages, against the tables of docs/domain.md: no cell can change unnoticed."""
 
 import copy
 import json
@@ -12,7 +12,7 @@ from autocredits.domain.catalog import BadCatalogError, load_catalog
 from autocredits.domain.money import format_amount
 from autocredits.domain.times import format_time
 
-# domain.md, "What an action costs".
+# docs/domain.md, "What an action costs".
 COSTS = """
               none  bce   qtrack tracking_generator
 fba           1.00  1.33  2.50   2.00
@@ -20,7 +20,7 @@ auto          1.00  1.33  2.50   2.00
 manual        -     0.33  0.50   1.00
 """
 
-# domain.md, "Packages": credits, total, shown per credit.
+# docs/domain.md, "Packages": credits, total, shown per credit.
 PACKAGES = """
 20    9.90    0.50
 100   39.90   0.40
@@ -43,7 +43,7 @@ def expected() -> dict[Any, Any]:
     return {"cards": [("2024-01", "2024-01-01T00:00:00.000Z", "1.00", cells)], "packages": packages}
 
 
-def told(cards: list[Any], packages: Any) -> dict[Any, Any]:
+def understood(cards: list[Any], packages: Any) -> dict[Any, Any]:
     """What the product understands of these files, in the form of the tables."""
     catalog = load_catalog(cards, packages)
     return {
@@ -130,11 +130,11 @@ def noticed(check: Callable[[], bool]) -> bool:
 
 def test_the_catalog_is_what_domain_md_says() -> None:
     """Eleven cells, sourcing, six packages, and nothing else."""
-    assert told(*files()) == expected()
+    assert understood(*files()) == expected()
     assert len(expected()["cards"][0][3]) == 11
 
 
 @pytest.mark.parametrize("data", list(mutants()))
 def test_a_changed_cell_of_the_catalog_is_noticed(data: Any) -> None:
     """No cell can change, and no row can go, without a difference from domain.md."""
-    assert noticed(lambda: told(*data) == expected())
+    assert noticed(lambda: understood(*data) == expected())

@@ -6,7 +6,16 @@ import pytest
 
 from autocredits.domain.accounts import Adjust, ChangeStanding, OpenAccount
 from autocredits.domain.decide import Command
-from autocredits.domain.purchases.calls import PlanPoll, PurchaseRequest, RecordCheckout, SettleReview, StartPurchase
+from autocredits.domain.purchases.calls import (
+    CloseCoupon,
+    MakeCoupon,
+    PlanPoll,
+    PurchaseRequest,
+    RecordCheckout,
+    SettleReview,
+    StartPurchase,
+)
+from autocredits.domain.purchases.coupons import Coupon
 from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
 from autocredits.domain.work.calls import ResendOrder
 from tests.kit.builders import (
@@ -28,9 +37,9 @@ from tests.kit.builders import (
 )
 
 KEY = idempotency("k1")
-NEWS = PaymentEvent(provider="stripe", type="paid", purchase_id="b1")
+UNPAID = PaymentEvent(provider="stripe", type="paid", purchase_id="b1")
 PAID = PaymentEvent(provider="stripe", type="paid", purchase_id="b1", payment_id="pay1")
-PURCHASE: Any = {"caller": PLATFORM, "idempotency": KEY, "purchase_id": "b1", "order": PurchaseRequest(package="p")}
+PURCHASE: Any = {"caller": PLATFORM, "idempotency": KEY, "purchase_id": "b1", "request": PurchaseRequest(package="p")}
 PURCHASE |= {"payment_method": "card", "provider": "stripe"}
 COUPON = (("coupon", "C"), ("coupon_use", "C"))
 
@@ -57,7 +66,7 @@ COMMANDS: list[tuple[Command, tuple[tuple[str, str], ...], bool]] = [
     (StartPurchase(**PURCHASE, coupon="C"), (("key", "k1"), ("purchase", "b1"), *COUPON), False),
     (RecordCheckout(purchase_id="b1", provider_reference="r", redirect_url=None), (("purchase", "b1"),), False),
     (PlanPoll("b1"), (("purchase", "b1"),), False),
-    (Fulfil(NEWS), (("purchase", "b1"),), False),
+    (Fulfil(UNPAID), (("purchase", "b1"),), False),
     (Fulfil(PAID, "C"), (("purchase", "b1"), ("payment", "stripe#pay1"), *COUPON), False),
     (
         SettleReview(caller=PLATFORM, purchase_id="b1", request_id="r1", credit=True, reason="r"),
@@ -69,6 +78,8 @@ COMMANDS: list[tuple[Command, tuple[tuple[str, str], ...], bool]] = [
         (("purchase", "b1"), *COUPON),
         False,
     ),
+    (MakeCoupon(coupon=Coupon(code="C"), request_id="r1"), (("coupon", "C"),), True),
+    (CloseCoupon("C"), (("coupon", "C"),), False),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The tables that decide: what the signs of an entry may be, what a payment's news does, what a record is read as."""
+"""The tables that decide: what the signs of an entry may be, what a payment event does, what a record is read as."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from autocredits.domain import journal, purchases, records
+from autocredits.domain import journal, kinds
 from autocredits.domain.decide import Draft
+from autocredits.domain.purchases import fulfil
 from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
 from autocredits.domain.purchases.record import Purchase
 from tests.kit.builders import CATALOG, NOW_MS, page_of, state_of
-from tests.unit.tables.filled import FILLED
+from tests.kit.filled import RECORDS
 
 Rule = Callable[[int, int, int], bool]
 
-# Signs of posted, held, and available afterwards (contract, section 3). `*` is any sign.
+# Signs of posted, held, and available afterwards. `*` is any sign.
 ALLOWED = {
     "granted": ["+0*"],
     "purchased": ["+0*"],
@@ -66,7 +67,7 @@ def test_a_changed_sign_is_noticed(cell: tuple[str, ...]) -> None:
     assert differences({**rules, kind: wrong}) == [f"{kind} {signs}"]
 
 
-# What comes of a purchase of 20.00 credits for 9.90: (status before, news) → status after, posted, held.
+# What comes of a purchase of 20.00 credits for 9.90: event → purchase before; status after, posted, held.
 PENDING = Purchase(
     purchase_id="b1",
     package="auto_order-20",
@@ -94,61 +95,69 @@ OUTCOMES = {
 HANDLERS = ("_paid", "_failed", "_refunded", "_dispute_created", "_dispute_ended")
 
 
-def outcome(what: Any) -> tuple[str, int, int]:
-    """What comes of the news, by the product's table as it is now."""
-    before = OUTCOMES[what][0]
+def outcome(event_type: Any) -> tuple[str, int, int]:
+    """What comes of the event, by the product's table as it is now."""
+    before = OUTCOMES[event_type][0]
     head = page_of(state_of(10_000, held=before.frozen))
     draft = Draft("acme", head, {before.key(): before}, CATALOG, NOW_MS)
-    news = PaymentEvent(
-        provider="stripe", what=what, purchase_id="b1", payment_id="pay1", amount=990, dispute_id="d1", reason="because"
+    event = PaymentEvent(
+        provider="stripe",
+        type=event_type,
+        purchase_id="b1",
+        payment_id="pay1",
+        amount=990,
+        dispute_id="d1",
+        reason="because",
     )
-    Fulfil(news).decide(draft)
+    Fulfil(event).decide(draft)
     after = draft.get(before.key(), Purchase)
     assert after is not None
     balance = draft.state.balance("auto_order")
     return after.status, balance.posted - 10_000, balance.held - before.frozen
 
 
-@pytest.mark.parametrize("what", OUTCOMES)
-def test_each_news_of_a_payment_does_its_own(what: str) -> None:
-    """Eight kinds of news, each with its own outcome."""
-    assert vars(purchases)["_HANDLERS"].keys() == OUTCOMES.keys()
-    assert outcome(what) == OUTCOMES[what][1]
+@pytest.mark.parametrize("event_type", OUTCOMES)
+def test_each_payment_event_does_its_own(event_type: str) -> None:
+    """Eight types of event, each with its own outcome."""
+    assert vars(fulfil)["_HANDLERS"].keys() == OUTCOMES.keys()
+    assert outcome(event_type) == OUTCOMES[event_type][1]
 
 
 @pytest.mark.parametrize("wrong", HANDLERS)
-@pytest.mark.parametrize("what", OUTCOMES)
-def test_news_that_is_handled_as_another_is_noticed(what: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("event_type", OUTCOMES)
+def test_an_event_that_is_handled_as_another_is_noticed(
+    event_type: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A cell of the table that names another handler is found out."""
-    right = vars(purchases)["_HANDLERS"]
-    other = vars(purchases)[wrong]
-    monkeypatch.setattr(purchases, "_HANDLERS", {**right, what: other})
+    right = vars(fulfil)["_HANDLERS"]
+    other = vars(fulfil)[wrong]
+    monkeypatch.setattr(fulfil, "_HANDLERS", {**right, event_type: other})
     try:
-        noticed = outcome(what) != OUTCOMES[what][1]
+        noticed = outcome(event_type) != OUTCOMES[event_type][1]
     except Exception:  # noqa: BLE001 - however it shows
         noticed = True
-    assert noticed == (right[what] is not other)
+    assert noticed == (right[event_type] is not other)
 
 
 def survives(kind: str) -> bool:
     """Whether a record of the kind, with every field set, is read as what it was."""
-    record = FILLED[kind]
-    return bool(records.record_from_map((kind, "x"), record.to_map()) == record)
+    record = RECORDS[kind]
+    return bool(kinds.record_from_map((kind, "x"), record.to_map()) == record)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FILLED if kind != "entry"])
+@pytest.mark.parametrize("kind", RECORDS)
 def test_each_kind_of_record_is_read_as_what_it_is(kind: str) -> None:
     """Seven kinds of record, and no other."""
-    assert vars(records)["_FROM_MAP"].keys() == FILLED.keys() - {"entry"}
+    assert vars(kinds)["_FROM_MAP"].keys() == RECORDS.keys()
     assert survives(kind)
 
 
-@pytest.mark.parametrize("wrong", [kind for kind in FILLED if kind != "entry"])
-@pytest.mark.parametrize("kind", [kind for kind in FILLED if kind != "entry"])
+@pytest.mark.parametrize("wrong", RECORDS)
+@pytest.mark.parametrize("kind", RECORDS)
 def test_a_record_that_is_read_as_another_is_noticed(kind: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell of the table that names another reader is found out."""
-    right = vars(records)["_FROM_MAP"]
-    monkeypatch.setattr(records, "_FROM_MAP", {**right, kind: right[wrong]})
+    right = vars(kinds)["_FROM_MAP"]
+    monkeypatch.setattr(kinds, "_FROM_MAP", {**right, kind: right[wrong]})
     try:
         noticed = not survives(kind)
     except (TypeError, KeyError, AttributeError):

@@ -1,5 +1,6 @@
-"""What the twins in memory add to their ports; the ports' own contract is tested in tests/engines."""
+"""What the ports in memory add to their contract; the contract itself is tested in test_store_contract.py."""
 
+from autocredits.domain.work.record import ORDERS
 from tests.kit.builders import ACCOUNT_ID, opened, requested
 from tests.kit.memory import ManualClock, MemoryQueue, MemoryStore
 
@@ -25,8 +26,8 @@ def test_what_is_listed_is_what_is_stored() -> None:
     account = opened(1000)
     account.do(requested("o1"))
     account.do(requested("o2"))
-    listed = account.store.list_orders(ACCOUNT_ID, None, start="", newest_first=True, limit=10)
-    assert {one.work_id for one in listed} == {work.work_id for work in account.works()}
+    listed = account.store.list(ORDERS, ACCOUNT_ID, limit=10)
+    assert {one.item_id for one in listed} == {work.work_id for work in account.works()}
 
 
 def test_the_clock_stands_until_somebody_waits() -> None:
@@ -38,7 +39,7 @@ def test_the_clock_stands_until_somebody_waits() -> None:
 
 
 def test_the_queue_keeps_what_it_was_given() -> None:
-    """Sent, buried and put off, each in its place."""
+    """Sent, dead and deferred, each in its place."""
     queue = MemoryQueue()
     queue.send("acme", "body")
     queue.dead_letter("bad", "invalid_json")

@@ -1,0 +1,70 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from autocredits.adapters.queue import SqsQueue
+from autocredits.ledger.ports import UnavailableError
+from tests.kit.wire import answering, client_of, error, raising, response
+
+ORDERS, DEAD = "http://127.0.0.1:1/1/orders", "http://127.0.0.1:1/1/dead"
+
+CALLS: dict[str, Callable[[SqsQueue], None]] = {
+    "send": lambda queue: queue.send("acme", "body"),
+    "dead_letter": lambda queue: queue.dead_letter("body", "invalid_json"),
+    "defer": lambda queue: queue.defer("receipt", 5),
+}
+
+
+def queue_on(client: Any) -> SqsQueue:
+    """The queue on this client."""
+    return SqsQueue(client, ORDERS, DEAD)
+
+
+@pytest.mark.parametrize(
+    ("call", "asked"),
+    [
+        ("send", {"QueueUrl": ORDERS, "MessageBody": "body", "MessageGroupId": "acme"}),
+        (
+            "dead_letter",
+            {
+                "QueueUrl": DEAD,
+                "MessageBody": "body",
+                "MessageAttributes": {"reason": {"DataType": "String", "StringValue": "invalid_json"}},
+            },
+        ),
+        ("defer", {"QueueUrl": ORDERS, "ReceiptHandle": "receipt", "VisibilityTimeout": 5}),
+    ],
+)
+def test_what_sqs_is_asked(call: str, asked: dict[str, Any]) -> None:
+    """A message goes in its account's group, a dead letter with its reason, and a deferred one is hidden so long."""
+    sent: list[dict[str, Any]] = []
+
+    def send(request: Any, **_: object) -> AWSResponse:
+        sent.append(json.loads(request.body))
+        return response(200, {})
+
+    CALLS[call](queue_on(client_of("sqs", send)))
+    assert sent == [asked]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "client",
+    [answering("sqs", 503, error("ServiceUnavailable")), raising("sqs", ReadTimeoutError(endpoint_url="x"))],
+    ids=["failing", "silent"],
+)
+def test_a_queue_that_does_not_answer_is_unavailable(call: str, client: Any) -> None:
+    """Whichever call it was."""
+    with pytest.raises(UnavailableError):
+        CALLS[call](queue_on(client))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_defect_of_ours_goes_through(call: str) -> None:
+    """A queue that we may not use, or that is not there, is no outage."""
+    with pytest.raises(ClientError, match="AccessDenied"):
+        CALLS[call](queue_on(answering("sqs", 403, error("AccessDenied"))))

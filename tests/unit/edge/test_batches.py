@@ -1,0 +1,240 @@
+"""What becomes of each message of a batch: acknowledged, tried again later, or a dead letter."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from autocredits.domain.decide import Command
+from autocredits.domain.errors import BrokenInvariantError, Problem
+from autocredits.edge.batches import RESERVE_MS, delay_s, process
+from autocredits.edge.telemetry import logger
+from autocredits.ledger.commit import Answer, Ledger
+from autocredits.ledger.ports import UnavailableError
+from tests.kit.builders import Account, opened
+from tests.kit.memory import MemoryQueue
+from tests.kit.service import Context, cloud_event, sqs_record, work
+
+PLACED = {"order_id": "A-1", "supplier_order_id": "s"}
+ACKNOWLEDGED: dict[str, Any] = {"batchItemFailures": []}
+
+
+def requested(order_id: str = "A-1", **data: Any) -> str:
+    """An `auto_order.requested`."""
+    return cloud_event("auto_order.requested", work(order_id) | data)
+
+
+def received(body: str, *, receives: int = 1, message_id: str = "m") -> dict[str, Any]:
+    """A message as Lambda hands it over, received for the n-th time. Its receipt is its id."""
+    attributes = {"ApproximateReceiveCount": str(receives), "SentTimestamp": "0", "SenderId": "s"}
+    message = {
+        "MessageId": message_id,
+        "ReceiptHandle": message_id,
+        "Body": body,
+        "Attributes": attributes,
+        "MD5OfBody": "",
+    }
+    return sqs_record(message)
+
+
+@dataclass(slots=True)
+class Worker:
+    """The worker on an account and a queue in memory."""
+
+    account: Account = field(default_factory=opened)
+    queue: MemoryQueue = field(default_factory=MemoryQueue)
+
+    def __call__(self, *records: dict[str, Any], ledger: Any = None, remaining_ms: int = 30_000) -> dict[str, Any]:
+        """Process the records; what is answered."""
+        event = {"Records": list(records)}
+        return process(event, Context(remaining_ms), cast("Ledger", ledger or self.account.ledger()), self.queue)
+
+
+@dataclass(slots=True)
+class FailingLedger:
+    """A ledger that fails for a group of so many commands, or for one order; what else it is asked it does."""
+
+    inner: Ledger
+    error: Exception
+    of_more_than: int = 0
+    order_id: str | None = None
+    asked: list[int] = field(default_factory=list)
+
+    def execute_all(self, account_id: str, commands: Sequence[Command]) -> list[Answer]:
+        """Fail, or do them."""
+        self.asked.append(len(commands))
+        keys = {key for command in commands for key in command.records()}
+        if len(commands) > self.of_more_than and (self.order_id is None or ("order", self.order_id) in keys):
+            raise self.error
+        return self.inner.execute_all(account_id, commands)
+
+
+def again(*message_ids: str) -> dict[str, Any]:
+    """The answer that has these messages shown again."""
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}
+
+
+# ---------------------------------------------------------------- outcomes
+
+
+def test_a_message_that_did_something_is_acknowledged() -> None:
+    """And so is one that found nothing to do."""
+    worker = Worker()
+    message = received(requested())
+    assert worker(message) == worker(message) == ACKNOWLEDGED
+    assert worker.account.balance() == (500, 100)
+    assert (worker.queue.dead, worker.queue.delays) == ([], {})
+
+
+def test_a_refusal_that_is_recorded_is_acknowledged() -> None:
+    """Lacking credits are an outcome, not a fault of the message."""
+    worker = Worker(opened(50))
+    assert worker(received(requested())) == ACKNOWLEDGED
+    assert worker.account.work("A-1").status == "failed"
+    assert worker.queue.dead == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("order A-1, please", "invalid_json"),
+        (requested(price="1.00"), "unknown_field"),
+        (requested(account_id="nobody"), "account_not_found"),
+    ],
+)
+def test_a_hopeless_message_is_a_dead_letter_at_once(body: str, reason: str) -> None:
+    """Unchanged, with the code of its problem; the queue need not show it again."""
+    worker = Worker()
+    assert worker(received(body)) == ACKNOWLEDGED
+    assert worker.queue.dead == [{"body": body, "reason": reason}]
+
+
+def test_a_message_waits_longer_each_time() -> None:
+    """5 s, doubling, at most 10 minutes."""
+    assert [delay_s(receives) for receives in range(1, 11)] == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]
+    assert delay_s(1000) == 600
+
+
+def test_a_result_before_its_request_waits() -> None:
+    """It is shown again later and later; the tenth time it is a dead letter."""
+    worker, body = Worker(), cloud_event("auto_order.placed", PLACED)
+    for receives in range(1, 10):
+        assert worker(received(body, receives=receives)) == again("m")
+        assert worker.queue.delays == {"m": delay_s(receives)}
+    assert worker.queue.dead == []
+    assert worker(received(body, receives=10)) == ACKNOWLEDGED
+    assert worker.queue.dead == [{"body": body, "reason": "result_before_request"}]
+
+
+@pytest.mark.parametrize("receives", [1, 10, 11])
+@pytest.mark.parametrize(
+    "error", [UnavailableError("ThrottlingException"), Problem("try_again"), RuntimeError("a defect")]
+)
+def test_what_is_not_the_messages_fault_is_tried_again(error: Exception, receives: int) -> None:
+    """However often it was received: while the table does not answer, or for a defect of ours, none is lost."""
+    worker = Worker()
+    failing = FailingLedger(worker.account.ledger(), error)
+    assert worker(received(requested(), receives=receives), ledger=failing) == again("m")
+    assert (worker.queue.dead, worker.queue.delays) == ([], {"m": delay_s(receives)})
+
+
+def test_broken_books_are_counted_for_each_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which waits; the alarm listens."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
+    worker = Worker()
+    failing = FailingLedger(worker.account.ledger(), BrokenInvariantError("page 3 is missing"))
+    assert worker(received(requested()), ledger=failing) == again("m")
+    assert capsys.readouterr().out.count('"BrokenInvariant":[1.0]') == 1
+
+
+# ---------------------------------------------------------------- neighbours
+
+
+def test_one_accounts_messages_are_one_page() -> None:
+    """As far as nothing is refused."""
+    worker = Worker()
+    version = worker.account.page().version
+    assert worker(*(received(requested(f"A-{n}"), message_id=str(n)) for n in range(3))) == ACKNOWLEDGED
+    assert (worker.account.page().version, worker.account.balance()) == (version + 1, (500, 300))
+
+
+def test_each_message_of_a_batch_has_its_own_outcome() -> None:
+    """Good, refused, hopeless and waiting messages, and those of other accounts, do not disturb each other."""
+    worker = Worker(opened(150))
+    other = opened(300, account=Account(worker.account.store, worker.account.clock, "umbrella"))
+    bodies = {
+        "good": requested("A-1"),
+        "refused": requested("A-2"),
+        "hopeless": "x",
+        "waiting": cloud_event("auto_order.placed", PLACED | {"order_id": "A-9"}),
+        "other": requested("U-1", account_id="umbrella"),
+    }
+    assert worker(*(received(body, message_id=name) for name, body in bodies.items())) == again("waiting")
+    assert worker.queue.dead == [{"body": "x", "reason": "invalid_json"}]
+    assert [worker.account.work(order_id).status for order_id in ("A-1", "A-2")] == ["processing", "failed"]
+    assert (worker.account.balance(), other.balance()) == ((150, 100), (300, 100))
+
+
+def test_a_group_that_fails_unexpectedly_is_tried_one_by_one() -> None:
+    """So only the message that is to blame waits."""
+    worker = Worker()
+    failing = FailingLedger(worker.account.ledger(), RuntimeError("a defect"), order_id="A-1")
+    records = [received(requested(f"A-{n}"), message_id=str(n)) for n in range(3)]
+    assert worker(*records, ledger=failing) == again("1")
+    assert failing.asked == [3, 1, 1, 1]
+    assert worker.account.balance() == (500, 200)
+
+
+def test_a_group_without_an_answer_is_not_tried_one_by_one() -> None:
+    """The table did not answer for 8 seconds; there is no time to ask it for each message again."""
+    worker = Worker()
+    failing = FailingLedger(worker.account.ledger(), Problem("try_again"))
+    records = [received(requested(f"A-{n}"), message_id=str(n)) for n in range(3)]
+    assert worker(*records, ledger=failing) == again("0", "1", "2")
+    assert failing.asked == [3]
+
+
+@pytest.mark.parametrize(("remaining_ms", "done"), [(RESERVE_MS, True), (RESERVE_MS - 1, False)])
+def test_without_time_for_a_commit_messages_wait_for_a_second(remaining_ms: int, done: bool) -> None:  # noqa: FBT001 - a case
+    """10 seconds must be left: 8 for the ledger, and a last try."""
+    worker = Worker()
+    answer = worker(received(requested()), received("x", message_id="bad"), remaining_ms=remaining_ms)
+    assert RESERVE_MS == 10_000
+    assert (answer, worker.queue.delays) == ((ACKNOWLEDGED, {}) if done else (again("m"), {"m": 1}))
+    assert worker.account.balance() == (500, 100 if done else 0)
+    assert worker.queue.dead == [{"body": "x", "reason": "invalid_json"}]
+
+
+@pytest.mark.parametrize("call", ["dead_letter", "defer"])
+def test_a_message_that_the_queue_would_not_take_stays(call: str) -> None:
+    """It is not acknowledged, so it comes back when the queue shows it again; its neighbours are done."""
+
+    class Silent(MemoryQueue):
+        def dead_letter(self, body: str, reason: str) -> None:
+            raise UnavailableError(body + reason)
+
+        def defer(self, receipt: str, seconds: int) -> None:
+            raise UnavailableError(f"{receipt} {seconds}")
+
+    worker = Worker(queue=Silent())
+    body = "hopeless" if call == "dead_letter" else cloud_event("auto_order.placed", PLACED | {"order_id": "A-9"})
+    assert worker(received(body, message_id="1"), received(requested(), message_id="2")) == again("1")
+    assert worker.account.balance() == (500, 100)
+
+
+def test_a_batch_logs_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Which says what became of each message, and why."""
+    worker = Worker()
+    bodies = (requested(), "hopeless", cloud_event("auto_order.placed", PLACED | {"order_id": "A-9"}))
+    with caplog.at_level(logging.DEBUG, logger=logger.name):
+        worker(*(received(body, message_id=str(number)) for number, body in enumerate(bodies)))
+    (line,) = (record for record in caplog.records if record.name == logger.name)
+    assert line.__dict__["messages"] == [
+        {"message_id": "0", "type": "auto_order.requested", "account_id": "acme", "receives": 1, "did": "held", "reason": None},
+        {"message_id": "1", "type": "", "account_id": "", "receives": 1, "did": "dead_letter", "reason": "invalid_json"},
+        {"message_id": "2", "type": "auto_order.placed", "account_id": "acme", "receives": 1, "did": "retry", "reason": "result_before_request"},
+    ]  # fmt: skip
