@@ -26,14 +26,16 @@ Stored = dict[str, Any]
 def facts_of(stored: Mapping[str, Any]) -> Stored:
     """The second form of a purchase in the first one."""
     facts: Stored = {name: value for name, value in stored.items() if name not in FIELDS}
-    granted = stored["status"] in GRANTED
+    # What waited for a person became `refunded` without a grant once all of its price had gone back.
+    granted = stored["status"] in GRANTED and not stored.get("review_reason")
+    waited = not granted and bool(stored.get("review_reason") or stored["status"] == "review" or stored.get("refused"))
     if stored.get("provider"):
         facts["checkouts"] = [_checkout(stored)]
     if granted:
         facts["granted"] = True
     payment_id = stored.get("payment_id") or UNKNOWN
-    if stored.get("price") and (granted or stored["status"] == "review" or stored.get("refused")):
-        facts["payments"] = {payment_id: _payment(stored)}
+    if stored.get("price") and (granted or waited):
+        facts["payments"] = {payment_id: _payment(stored, waited=waited)}
         if granted:
             facts["paid_by"] = payment_id
     if stored["status"] == "declined":
@@ -64,12 +66,12 @@ def _checkout(stored: Mapping[str, Any]) -> Stored:
     return {name: value for name, value in kept.items() if value is not None}
 
 
-def _payment(stored: Mapping[str, Any]) -> Stored:
+def _payment(stored: Mapping[str, Any], *, waited: bool) -> Stored:
     """Its payment. The first form kept no amount; what was granted was paid in full."""
     payment: Stored = {"amount": stored["price"]}
     if stored.get("refunded"):
         payment["refunds"] = stored["refunded"]
-    if stored["status"] == "review" or stored.get("refused"):
+    if waited:
         payment["waits_for"] = stored.get("review_reason") or "wrong amount"
     disputes = dict(_disputes(stored))
     return {**payment, **({"disputes": disputes} if disputes else {})}
