@@ -122,9 +122,10 @@ class Purchase:
         return dispute.ended or hand
 
     def disputes(self) -> Iterator[tuple[str, Dispute, End | None]]:
-        """Every dispute of every payment, with its end; None: it is open."""
+        """Every dispute of every payment, with its end; None: it is open. A payment's are sorted by their ids."""
         for payment in self.payments.values():
-            for dispute_id, dispute in payment.disputes.items():
+            for dispute_id in sorted(payment.disputes):
+                dispute = payment.disputes[dispute_id]
                 yield dispute_id, dispute, self.end_of(dispute_id, dispute)
 
     def gone(self, payment: PaymentFacts, *, with_open: bool = False) -> int:
@@ -134,7 +135,7 @@ class Purchase:
         return min(payment.amount, payment.refunded() + lost)
 
     def waiting(self) -> dict[str, PaymentFacts]:
-        """The payments that wait for a person's decision and have not all gone back."""
+        """The payments that wait for a person's decision and have not all gone back, in the order they were told."""
         if self.decided("refuse"):
             return {}
         return {
@@ -142,6 +143,11 @@ class Purchase:
             for name, payment in self.payments.items()
             if payment.waits_for and name != self.paid_by and self.gone(payment) < payment.amount
         }
+
+    def main_payment(self) -> tuple[str, PaymentFacts] | None:
+        """The payment that is shown: the one that pays, else the first that waits, else the first; None without any."""
+        paying = {name: payment for name, payment in self.payments.items() if name == self.paid_by}
+        return next(iter((paying or self.waiting() or self.payments).items()), None)
 
     # ------------------------------------------------------------------ what is owed
 
@@ -224,13 +230,13 @@ class Purchase:
                 stored[name] = [fact.to_map() for fact in getattr(self, name)]
         if self.payments:
             stored["payments"] = {name: payment.to_map() for name, payment in self.payments.items()}
+            stored["payment_order"] = list(self.payments)  # a map has no order
         return {**stored, **self._first_form(), "form": self.FORM}
 
     def _first_form(self) -> dict[str, Any]:
         """What the release before this one reads instead of the facts."""
         checkout = self.open_checkout()
-        payment_id = self.paid_by or next(iter(self.payments), None)
-        payment = self.payments.get(payment_id or "")
+        payment_id, payment = self.main_payment() or (None, None)
         disputes = list(self.disputes())
         refusal, waiting = self.decided("refuse"), next(iter(self.waiting().values()), None)
         fields = {
@@ -259,10 +265,13 @@ def purchase_from_map(stored: Mapping[str, Any]) -> Purchase:
     if stored.get("form", 1) == 1:
         stored = facts_of(stored)
     renamed = {"poll_at" if name == "look_at" else name: value for name, value in stored.items()}
-    values = from_map(_PURCHASE_FIELDS, {name: value for name, value in renamed.items() if name not in FIRST_FORM})
+    names = (*_PURCHASE_FIELDS, "payment_order")
+    values = from_map(names, {name: value for name, value in renamed.items() if name not in FIRST_FORM})
+    payments = values.get("payments", {})
+    order = values.pop("payment_order", payments)
     values["checkouts"] = tuple(map(checkout_from_map, values.get("checkouts", ())))
     values["decisions"] = tuple(map(decision_from_map, values.get("decisions", ())))
-    values["payments"] = {name: payment_facts_from_map(told) for name, told in values.get("payments", {}).items()}
+    values["payments"] = {name: payment_facts_from_map(payments[name]) for name in order}
     return Purchase(**{"price": 0, **values, "versions": tuple(values.get("versions", ()))})
 
 
