@@ -66,7 +66,8 @@ def start(ledger: Ledger, account_id: str, command: StartPurchase, buyer: Buyer)
         raise Problem("payment_refused")
     tally(ledger, account_id, purchase)
     checkout = purchase.open_checkout()
-    if checkout and checkout.number == 1 and checkout.reference is None and purchase.status() in PAYABLE:
+    same_method = checkout is not None and checkout.payment_method == command.method.name
+    if checkout and same_method and checkout.reference is None and purchase.status() in PAYABLE:
         _start_checkout(ledger, account_id, purchase, buyer)
     return accepted
 

@@ -127,7 +127,7 @@ def check_may_buy(state: State) -> None:
 
 
 def check_may_change(state: State, purchase: Purchase, method: Method, *, closed: bool = False) -> Checkout:
-    """The open checkout of a purchase that can be paid by another method now.
+    """The open checkout of a purchase that can be paid by this method now, by another checkout or the same one.
 
     Once it was `closed` at its provider, it may be known as expired already.
     Raises Problem `account_inactive`, `orders_processor_inactive`, `invalid_transition`, `too_many_attempts`,
@@ -138,7 +138,8 @@ def check_may_change(state: State, purchase: Purchase, method: Method, *, closed
     expired = closed and purchase.status() == "expired" and not purchase.expired
     if checkout is None or not (purchase.status() in PAYABLE or expired):
         raise Problem("invalid_transition", "This purchase can no longer be paid another way.")
-    if checkout.number >= MAX_CHECKOUTS:
+    goes_on = checkout.payment_method == method.name and not closed
+    if checkout.number >= MAX_CHECKOUTS and not goes_on:
         raise Problem("too_many_attempts", "This purchase has had as many checkouts as it may have.")
     method.check_takes(purchase.price)
     return checkout
