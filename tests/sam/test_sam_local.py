@@ -15,7 +15,17 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.kit.stack import ALL_SCOPES, PLATFORM, STOP_SECONDS, SamLocal, Stack, free_ports, new_places, run_stack, sam_local
+from tests.kit.stack import (
+    ALL_SCOPES,
+    PLATFORM,
+    STOP_SECONDS,
+    SamLocal,
+    Stack,
+    free_ports,
+    new_places,
+    run_stack,
+    sam_local,
+)
 from tests.kit.story import STORY, Step, check, recorded, signed
 
 API_SECONDS = 60
