@@ -15,7 +15,7 @@ from autocredits.domain.money import MAX_BALANCE
 from autocredits.domain.records import RecordKey
 
 from .coupons import count_coupon, coupon_keys
-from .facts import MAX_FACTS, Dispute, End, PaymentFacts
+from .facts import MAX_FACTS, Checkout, Dispute, End, PaymentFacts
 from .record import Payment, Purchase, payment_key, read_purchase
 
 PaymentEventType = Literal[
@@ -82,7 +82,7 @@ class Fulfil:
         after = _FACTS[self.event.type](draft, before, self.event)
         if after == before:
             return Done(did="nothing", record=before)
-        if after.facts() > MAX_FACTS:
+        if after.facts() > max(MAX_FACTS, before.facts()):
             return Done(did="put_aside", record=before)
         first, actor = len(draft.entries), f"payments:{self.event.provider}"
         self.remember_payment(draft, before)
@@ -90,17 +90,20 @@ class Fulfil:
             _enter(draft, after, "declined", actor, self.event.reason)
         given_back = NOT_LOST if self.event.type == "dispute_won" else REFUND_FAILED
         after = settle(draft, after, actor, self.event.reason, first=first, given_back=given_back)
-        waits = self.event.type == "paid" and after.status() == "review"
+        waits = self.event.type == "paid" and self.event.payment_id in after.waiting()
         did = "put_aside" if waits else after.status()
         return Done(did=did, first=first, count=len(draft.entries) - first, record=after)
 
     def check_time(self, purchase: Purchase) -> None:
-        """Raise NotYet while a start is under way, and for what befalls a payment that is not known yet."""
-        event, checkouts = self.event, {one.number: one for one in purchase.checkouts}
-        checkout = checkouts.get(event.checkout or 0, purchase.open_checkout())
-        if event.type != "expired" and (checkout is None or checkout.reference is None) and not purchase.granted:
+        """Raise NotYet while a start is under way, and for what befalls a payment that is not known yet.
+
+        What an earlier checkout brings is never too early, though the answer to its start was lost.
+        """
+        event, checkout = self.event, purchase.open_checkout()
+        started = checkout is not None and (checkout.reference is not None or _is_earlier(event, checkout))
+        if event.type != "expired" and not started and not purchase.granted:
             raise NotYet
-        befalls = event.type not in ("paid", "declined", "expired")
+        befalls = event.type not in ("paid", "declined", "expired") and event.currency == "USD"
         if befalls and event.payment_id not in purchase.payments and _may_be_paid(purchase):
             raise NotYet
 
@@ -129,6 +132,10 @@ class Fulfil:
         )
         if draft.get(payment.key(), Payment) is None:
             draft.put(payment.key(), payment)
+
+
+def _is_earlier(event: PaymentEvent, checkout: Checkout) -> bool:
+    return event.checkout is not None and event.checkout < checkout.number
 
 
 def _may_be_paid(purchase: Purchase) -> bool:
