@@ -21,7 +21,7 @@ from functions.purchase.payments.registry import provider
 
 PER_READ = 50
 AT_ONCE = 8
-RESERVE_MS = 20_000
+RESERVE_MS = 30_000
 """What polls that have begun may need to end."""
 
 
