@@ -188,3 +188,9 @@ class Shop:
         """The kinds of all entries, oldest first."""
         pages = self.store.pages_before(account_id, 1_000_000, 1000)
         return [entry.kind for page in reversed(pages) for entry in page.entries]
+
+    def last_reason(self) -> str | None:
+        """Why the newest entry of acme was made."""
+        head = self.store.head("acme")
+        assert head is not None
+        return head.entries[-1].reason

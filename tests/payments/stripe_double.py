@@ -322,6 +322,7 @@ def _metadata(form: dict[str, str], prefix: str) -> dict[str, str]:
 class _Handler(BaseHTTPRequestHandler):
     double: ClassVar[StripeDouble]
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer on a kept connection takes 40 ms
 
     def do_GET(self) -> None:
         """Answer."""

@@ -331,4 +331,3 @@ def test_who_may_ask(shop: Shop, ask: Ask) -> None:
 def pay_elsewhere(shop: Shop, amount: str = "39.90", *, key: str = "k1") -> int:
     """The sandbox tells of a payment; the status it gets."""
     return shop.tell_sandbox("payment.succeeded", amount, key=key)
-
