@@ -74,7 +74,7 @@ def purchase(purchase_id: str = "p1", *, rev: int = 1, **values: Any) -> Purchas
             "pay1": PaymentFacts(amount=50, waits_for="wrong amount"),
         },
         "declines": {"\u00e4 \u20ac": 1},
-        "decisions": (Decision(what="dispute_won", actor="a", reason="", dispute_id="d1", request_id="r"),),
+        "decisions": (Decision(what="dispute_won", actor="a", reason="\u20ac", dispute_id="d1", request_id="r"),),
         "paid_by": "pay2",
         "granted": True,
         "created_at": NOW_MS,
