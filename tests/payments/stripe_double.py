@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 KEY = "sk_test_double"
+NO_EMAIL = "no@address"
 LEAST_CENTS = 50
 LEAST_S, MOST_S = 30 * 60, 24 * 60 * 60
 DISPUTE_ENDS = ("won", "lost", "warning_closed", "prevented")
@@ -122,8 +123,8 @@ class StripeDouble:
             case ["GET", "v1", "checkout", "sessions", session_id]:
                 self._let_expire()
                 session = _find(self.sessions, session_id)
-                if "payment_intent" in query.values() and session["payment_intent"] is not None:
-                    session["payment_intent"] = self.intents[session["payment_intent"]]
+                if "payment_intent" in query.values():
+                    session["payment_intent"] = self.intents.get(session["payment_intent"] or "")
                 return Answer(200, session)
             case ["GET", "v1", "payment_intents", intent_id]:
                 return Answer(200, _find(self.intents, intent_id))
@@ -142,8 +143,10 @@ class StripeDouble:
             )
         if not LEAST_S <= int(form["expires_at"]) - self.now_s() <= MOST_S:
             raise RefusedError(400, param="expires_at", message="The `expires_at` timestamp must be 30 minutes ahead")
-        if form.get("customer_email") == "no@address":
-            raise RefusedError(400, code="email_invalid", param="customer_email", message="Invalid email address")
+        if form.get("customer_email") == NO_EMAIL:
+            raise RefusedError(
+                400, code="email_invalid", param="customer_email", message=f"Invalid email address: {NO_EMAIL}"
+            )
         line = {name.removeprefix("line_items[0]"): value for name, value in form.items()}
         amount = int(line["[price_data][unit_amount]"]) * int(line["[quantity]"])
         if amount < LEAST_CENTS:
@@ -204,9 +207,9 @@ class StripeDouble:
         """The session's payment, which there is from the first time that somebody tries to pay."""
         session = self.sessions[session_id]
         if session["payment_intent"] is None:
-            session["payment_intent"] = f"pi_{len(self.intents) + 1}"
-            self.intents[session["payment_intent"]] = {
-                "id": session["payment_intent"],
+            intent_id = session["payment_intent"] = f"pi_{len(self.intents) + 1}"
+            self.intents[intent_id] = {
+                "id": intent_id,
                 "object": "payment_intent",
                 "amount": session["amount_total"],
                 "currency": session["currency"],
@@ -306,7 +309,7 @@ def event(kind: str, about: Object) -> Object:
 
 def _check_key(authorization: str | None) -> None:
     if authorization != f"Bearer {KEY}":
-        raise RefusedError(401, message="Invalid API Key provided")
+        raise RefusedError(401, message=f"Invalid API Key provided: {'*' * 12}")
 
 
 def _find(objects: dict[str, Object], name: str) -> Object:

@@ -288,7 +288,7 @@ def test_what_a_method_cannot_take_leaves_nothing(shop: Shop, method: str) -> No
     """Less than the provider takes is 422 before anything is written: the same key then works with another amount."""
     least, less = ("0.50", "0.49") if method == "card" else ("0.01", "100000000.00")
     before = (dict(shop.store.records), shop.kinds())
-    load = {"package": None, "unit": "managed"}
+    load: dict[str, Any] = {"package": None, "unit": "managed"}
     answer = shop.buy(method=method, **load, amount=less)
     assert (answer.status, answer.code) == (422, "invalid_amount")
     assert (dict(shop.store.records), shop.kinds()) == before
