@@ -145,8 +145,13 @@ def _begin_checkout(ledger: Ledger, account_id: str, purchase: Purchase, closed:
 
 
 def _start_checkout(ledger: Ledger, account_id: str, purchase: Purchase, buyer: Buyer) -> None:
-    """Start the open checkout at its provider and note it. A start that cannot be repeated goes on as the next one."""
+    """Start the open checkout at its provider and note it. A start that cannot be repeated goes on as the next one.
+
+    What was credited meanwhile is not started any more.
+    """
     for _ in range(MAX_STARTS):
+        if purchase.status() == "credited":
+            return
         checkout = purchase.open_checkout()
         opened = provider(checkout.provider) if checkout else None
         if checkout is None or opened is None:

@@ -182,6 +182,7 @@ class RecordCheckout(OfPurchase):
 class BeginCheckout(OfPurchase):
     """Begins another checkout of a purchase, after the one with number `after` was closed at its provider.
 
+    One that was credited meanwhile needs none: it stays as it is.
     `request_id` names the request, for its own retries.
     """
 
@@ -200,6 +201,8 @@ class BeginCheckout(OfPurchase):
         checkout = purchase.open_checkout()
         if checkout and checkout.number == self.after + 1 and checkout.request_id == self.request_id:
             return Done(did="checkout", record=purchase)
+        if purchase.status() == "credited":
+            return Done(did="credited", record=purchase)
         if check_may_change(draft.state, purchase, self.method, closed=True).number != self.after:
             raise Problem("invalid_transition", "This purchase is being paid another way already.")
         begun = self.method.checkout(self.after + 1, draft.at_ms(), self.return_url, self.request_id)
