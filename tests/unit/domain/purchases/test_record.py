@@ -72,6 +72,7 @@ def decided(purchase: Purchase, what: Any, **values: Any) -> Purchase:
 # ---------------------------------------------------------------- status
 
 SECOND = opened_checkout(2)
+OTHER = PaymentFacts(amount=1, waits_for="wrong amount", disputes=disputes((1, None)))
 
 STATUSES: dict[str, tuple[Purchase, str]] = {
     "nothing is known": (PENDING, "pending"),
@@ -145,6 +146,14 @@ STATUSES: dict[str, tuple[Purchase, str]] = {
         decided(replace(waiting(), paid_by="pay1", granted=True), "credit", payment_id="pay1"),
         "credited",
     ),
+    "a payment that was credited by hand, and one that waited beside it": (
+        decided(
+            replace(waiting(), payments={**waiting().payments, "pay2": OTHER}, paid_by="pay1", granted=True),
+            "credit",
+            payment_id="pay1",
+        ),
+        "credited",
+    ),
 }
 
 
@@ -180,6 +189,24 @@ def test_a_decision_ends_its_own_dispute_alone() -> None:
     """The other one stays open."""
     purchase = decided(paid(disputes=disputes((1, None), (2, None))), "dispute_won", dispute_id="d2")
     assert [(name, end) for name, _, end in purchase.disputes()] == [("d1", None), ("d2", "won")]
+
+
+def test_only_the_disputes_of_payments_that_count_are_known() -> None:
+    """Of all payments before a grant; then of the one that pays, and of those that wait for a person."""
+    payments = {"pay2": OTHER, "pay1": PaymentFacts(amount=4001, waits_for="x", disputes={"a": Dispute(amount=7)})}
+    purchase = replace(PENDING, payments=payments)
+    assert [name for name, _, _ in purchase.disputes()] == ["d1", "a"]
+    granted = replace(purchase, paid_by="pay1", granted=True)
+    assert [name for name, _, _ in granted.disputes()] == ["d1", "a"]
+    assert [name for name, _, _ in decided(granted, "credit").disputes()] == ["a"]
+    assert decided(granted, "credit", payment_id="pay1").next_poll(NOW_MS) == NOW_MS + DAY
+    assert decided(replace(purchase, paid_by="pay2", granted=True), "refuse").next_poll(NOW_MS) == NOW_MS + DAY
+
+
+def test_disputes_are_told_in_the_order_of_their_ids() -> None:
+    """Whichever was told first."""
+    purchase = paid(disputes={"d2": Dispute(amount=2), "d1": Dispute(amount=1)})
+    assert [name for name, _, _ in purchase.disputes()] == ["d1", "d2"]
 
 
 def test_the_newest_decision_of_a_kind_counts() -> None:

@@ -122,8 +122,14 @@ class Purchase:
         return dispute.ended or hand
 
     def disputes(self) -> Iterator[tuple[str, Dispute, End | None]]:
-        """Every dispute of every payment, with its end; None: it is open. A payment's are sorted by their ids."""
-        for payment in self.payments.values():
+        """The disputes of the payments that count, with their ends; None: it is open. Each payment's by their ids.
+
+        After a grant another payment counts only while it waits for a person.
+        """
+        waiting = self.waiting()
+        for name, payment in self.payments.items():
+            if self.granted and name != self.paid_by and name not in waiting:
+                continue
             for dispute_id in sorted(payment.disputes):
                 dispute = payment.disputes[dispute_id]
                 yield dispute_id, dispute, self.end_of(dispute_id, dispute)
@@ -135,8 +141,11 @@ class Purchase:
         return min(payment.amount, payment.refunded() + lost)
 
     def waiting(self) -> dict[str, PaymentFacts]:
-        """The payments that wait for a person's decision and have not all gone back, in the order they were told."""
-        if self.decided("refuse"):
+        """The payments that wait for a person's decision and have not all gone back, in the order they were told.
+
+        One decision settles all of them: whichever was credited, the others are second payments.
+        """
+        if self.decided("credit", "refuse"):
             return {}
         return {
             name: payment
