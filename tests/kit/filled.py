@@ -152,7 +152,7 @@ RECORDS: Mapping[str, Record] = {
         rev=9,
         unknown=UNKNOWN,
     ),
-    "coupon_use": CouponUse(code="C", uses=1, tallied=3, rev=2, unknown=UNKNOWN),
+    "coupon_use": CouponUse(code="C", uses=1, tallied=3, rev=2, unknown={**UNKNOWN, "form": 2}),
 }
 """By the kind that the record's key names."""
 

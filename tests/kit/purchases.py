@@ -3,7 +3,7 @@
 By default 100 credits are bought for 39.90, by a merchant through PayPal. Amounts are US cents.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autocredits.domain.accounts import OpenAccount
@@ -85,7 +85,7 @@ def use_of(account: Account) -> CouponUse:
     key = ("coupon_use", "C")
     used = account.store.read(account.account_id, [key]).get(key, CouponUse(code="C"))
     assert isinstance(used, CouponUse)
-    return used
+    return replace(used, unknown={})
 
 
 @dataclass(slots=True)

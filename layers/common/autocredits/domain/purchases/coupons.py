@@ -70,14 +70,17 @@ def coupon_from_map(stored: Mapping[str, Any]) -> Coupon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CouponUse:
-    """How often one account has used a coupon, and how many of these uses the coupon's own count holds already."""
+    """How often one account has used a coupon, and how many of these uses the coupon's own count holds already.
+
+    A release before the second form counts a use in both records without saying that it did, so it must not write it.
+    """
 
     code: str
     uses: int = 0
     tallied: int = 0
     rev: int = 0
     unknown: Mapping[str, Any] = field(default_factory=dict)
-    FORM: ClassVar[int] = 1
+    FORM: ClassVar[int] = 2
 
     def newest_version(self) -> int:
         """No page touches it."""
@@ -89,7 +92,7 @@ class CouponUse:
 
     def to_map(self) -> dict[str, Any]:
         """The stored form; a count of zero is stored as well."""
-        return {**self.unknown, **{name: getattr(self, name) for name in _USE_FIELDS}}
+        return {**self.unknown, **{name: getattr(self, name) for name in _USE_FIELDS}, "form": self.FORM}
 
 
 _USE_FIELDS = field_names(CouponUse)
@@ -97,7 +100,7 @@ _USE_FIELDS = field_names(CouponUse)
 
 def coupon_use_from_map(stored: Mapping[str, Any]) -> CouponUse:
     """The account's uses of a stored form."""
-    # Earlier releases counted every use in the coupon as well.
+    # The first form was counted in the coupon as well.
     return CouponUse(**{"tallied": stored.get("uses", 0), **from_map(_USE_FIELDS, stored)})
 
 
