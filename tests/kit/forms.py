@@ -24,7 +24,7 @@ from autocredits.domain.work.record import Work
 from functions.purchase.payments.sandbox import sign
 from tests.kit.service import Context, Service, handler_of, http_event, sourcing, work
 
-SIGNING_SECRET = "whsec_example"
+SIGNING_SECRET = "whsec_example_of_functional"
 BASE = "/v1/accounts/acme"
 FOLDER = Path(__file__).resolve().parents[1] / "forms"
 RELEASES = sorted((path.name for path in FOLDER.iterdir()), key=lambda name: [int(part) for part in name.split(".")])

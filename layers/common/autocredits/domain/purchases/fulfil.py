@@ -16,6 +16,7 @@ from autocredits.domain.records import RecordKey
 
 from .coupons import count_coupon, coupon_keys
 from .facts import MAX_FACTS, Checkout, Dispute, End, PaymentFacts
+from .first_form import UNKNOWN
 from .record import Payment, Purchase, payment_key, read_purchase
 
 PaymentEventType = Literal[
@@ -202,10 +203,17 @@ def _failed(payment: PaymentFacts, *refunds: tuple[str, int]) -> Mapping[str, in
 
 
 def _disputed(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """A dispute, or its end: they may come in either order."""
+    """A dispute, or its end: they may come in either order.
+
+    An open one whose id the first form did not keep is the one that is told next.
+    """
     payment, dispute_id = purchase.payments[event.payment_id or ""], event.dispute_id or event.payment_id or ""
-    dispute = payment.disputes.get(dispute_id, Dispute(amount=event.amount)).told(event.amount, _ENDS.get(event.type))
-    return _with_payment(purchase, event, replace(payment, disputes={**payment.disputes, dispute_id: dispute}))
+    disputes = dict(payment.disputes)
+    if dispute_id not in disputes and UNKNOWN in disputes and purchase.end_of(UNKNOWN, disputes[UNKNOWN]) is None:
+        disputes[dispute_id] = disputes.pop(UNKNOWN)
+    known = disputes.get(dispute_id, Dispute(amount=event.amount))
+    disputes[dispute_id] = known.told(event.amount, _ENDS.get(event.type))
+    return _with_payment(purchase, event, replace(payment, disputes=disputes))
 
 
 _ENDS: Mapping[str, End] = MappingProxyType({"dispute_won": "won", "dispute_lost": "lost"})
