@@ -252,13 +252,13 @@ def packages_view(packages: Iterable[Package]) -> View:
 
 def purchase_view(purchase: Purchase) -> View:
     """A purchase as it stands."""
-    payment, reviewed, canceled = purchase.paying(), purchase.decided("credit", "refuse"), purchase.decided("cancel")
+    reviewed, canceled = purchase.decided("credit", "refuse"), purchase.decided("cancel")
     waiting = next(iter(purchase.waiting().values()), None)
-    told = payment or waiting
+    _, payment = purchase.main_payment() or (None, None)
     shown = {
         "package": purchase.package,
         "coupon": purchase.coupon,
-        "paid": format_amount(told.amount) if told else None,
+        "paid": format_amount(payment.amount) if payment else None,
         "review_reason": reviewed.reason if reviewed else waiting.waits_for if waiting else None,
         "reviewed_by": reviewed.actor if reviewed else None,
         "canceled_by": canceled.actor if canceled else None,
@@ -271,7 +271,7 @@ def purchase_view(purchase: Purchase) -> View:
         "price": format_amount(purchase.price),
         "discount": format_amount(purchase.discount),
         "bonus_credits": format_amount(purchase.bonus_credits),
-        "refunded": format_amount(told.refunded() if told else 0),
+        "refunded": format_amount(payment.refunded() if payment else 0),
         "disputes": [
             {"dispute_id": dispute_id, "amount": format_amount(dispute.amount), "status": end or "open"}
             for dispute_id, dispute, end in purchase.disputes()
