@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from autocredits.domain import ids, journal, money, times
-from autocredits.domain.accounts import ChangeStanding, OpenAccount
+from autocredits.domain.accounts import ChangeStanding
 from autocredits.domain.catalog import BadCatalogError, Catalog, load_catalog, load_packages, load_rate_card
 from autocredits.domain.decide import Command, Draft
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.journal import Entry
-from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon, PlanPoll, PurchaseRequest, SettleReview
+from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon, PlanPoll, PurchaseRequest
 from autocredits.domain.purchases.coupons import Coupon, CouponUse, check_usable
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.state import State
@@ -41,7 +41,7 @@ from tests.kit.builders import (
     sourcing,
     state_of,
 )
-from tests.kit.purchases import start
+from tests.kit.purchases import PAYPAL, begin, cancel, checkout, fulfil, review, start
 
 OTHER_STORE = merchant(store_id="s2")
 
@@ -57,6 +57,14 @@ def told(before: list[Command], command: Command, *, credits_: int = 1000, manag
 
 BASE = Coupon(code="C", percent_off=1000)
 USED = CouponUse(code="C", uses=1)
+DISPUTES = [fulfil("dispute_created", 1000, dispute_id=dispute_id) for dispute_id in ("d1", "d2")]
+
+
+def make_coupon(request_id: str) -> MakeCoupon:
+    """A coupon that the platform makes."""
+    return MakeCoupon(caller=PLATFORM, coupon=BASE, request_id=request_id)
+
+
 FIRST_ID = "4.0"  # the first entry after the opening and two adjustments
 
 REFUSED: list[tuple[str, Callable[[], list[Any]], list[Any]]] = [
@@ -278,25 +286,58 @@ REFUSED: list[tuple[str, Callable[[], list[Any]], list[Any]]] = [
     ),
     (
         "no purchase",
-        lambda: told([], PlanPoll("b1")),
+        lambda: told([], PlanPoll(purchase_id="b1")),
         ["purchase_not_found", "No such purchase.", {}],
     ),
     (
         "no coupon",
-        lambda: told([], CloseCoupon("C")),
+        lambda: told([], CloseCoupon(caller=PLATFORM, code="C")),
         ["coupon_not_found", "No such coupon.", {}],
     ),
     (
         "another coupon",
-        lambda: told([MakeCoupon(coupon=BASE, request_id="r1")], MakeCoupon(coupon=BASE, request_id="r2")),
+        lambda: told([make_coupon("r1")], make_coupon("r2")),
         ["coupon_exists", "A coupon with this code already exists.", {}],
     ),
     (
         "no review",
-        lambda: told(
-            [start()], SettleReview(caller=PLATFORM, purchase_id="b1", request_id="r1", credit=True, reason="fine")
-        ),
-        ["invalid_transition", "Only a purchase in review can be settled.", {}],
+        lambda: told([start()], review("credit")),
+        ["invalid_transition", "This purchase has no payment to decide on.", {}],
+    ),
+    (
+        "no dispute",
+        lambda: told([start()], review("dispute_won")),
+        ["invalid_transition", "This purchase has no such open dispute.", {}],
+    ),
+    (
+        "one of several disputes",
+        lambda: told([start(), checkout(), fulfil("paid"), *DISPUTES], review("dispute_won")),
+        ["invalid_field", "dispute_id is required when several disputes are open.", {}],
+    ),
+    (
+        "too little for the provider",
+        lambda: told([], start(request=PurchaseRequest(amount=49), method=replace(PAYPAL, least=50))),
+        ["invalid_amount", "paypal takes payments from 0.50 to 1000000.00.", {}],
+    ),
+    (
+        "another way to pay what is over",
+        lambda: told([start(), cancel()], begin()),
+        ["invalid_transition", "This purchase can no longer be paid another way.", {}],
+    ),
+    (
+        "another way to pay after another one",
+        lambda: told([start(), begin()], begin()),
+        ["invalid_transition", "This purchase is being paid another way already.", {}],
+    ),
+    (
+        "too many ways to pay",
+        lambda: told([start(), *(begin(after=number) for number in range(1, 20))], begin(after=20)),
+        ["too_many_attempts", "This purchase has had as many checkouts as it may have.", {}],
+    ),
+    (
+        "canceled too late",
+        lambda: told([start(), checkout(), fulfil("paid")], cancel()),
+        ["invalid_transition", "Only an unpaid purchase can be canceled.", {}],
     ),
     (
         "bound to a store",
@@ -304,8 +345,8 @@ REFUSED: list[tuple[str, Callable[[], list[Any]], list[Any]]] = [
         ["store_forbidden", "This token is bound to one store and may not do this.", {}],
     ),
     (
-        "opened for a store",
-        lambda: told([], OpenAccount(OTHER_STORE, "active")),
+        "bound to a store",
+        lambda: told([], adjust("finder", 1, caller=OTHER_STORE)),
         ["store_forbidden", "This token is bound to one store and may not do this.", {}],
     ),
 ]
