@@ -85,6 +85,8 @@ def change_method(ledger: Ledger, account_id: str, purchase_id: str, buyer: Buye
     checkout = check_may_change(page.state, purchase, buyer.method)
     if checkout.payment_method != buyer.method.name:
         if not _close(ledger, account_id, purchase, checkout):
+            if _known(ledger, account_id, purchase_id).status() != "credited":
+                raise Problem("invalid_transition", "This purchase was paid, and a person has to look at the payment.")
             return
         purchase = _begin_checkout(ledger, account_id, purchase, checkout, buyer)
     elif checkout.reference is not None:
@@ -181,13 +183,19 @@ def _start_checkout(ledger: Ledger, account_id: str, purchase: Purchase, buyer: 
 
 
 def _start_once(ledger: Ledger, opened: Provider, account_id: str, purchase: Purchase, request: StartRequest) -> None:
-    """Start a checkout at the provider and note that it knows of it. Raises Problem `payment_refused`."""
+    """Start a checkout at the provider and note that it knows of it.
+
+    Raises Problem `payment_refused`, unless the purchase was credited meanwhile through an earlier checkout.
+    """
     try:
         started = opened.start(request)
     except PaymentRefusedError as error:
         logger.warning("payment refused", extra={"purchase_id": purchase.purchase_id, "detail": str(error)})
         refusal = RefusePayment(purchase_id=purchase.purchase_id, coupon=purchase.coupon, provider=opened.name)
-        tally(ledger, account_id, ledger.execute(account_id, refusal).record(Purchase))
+        after = ledger.execute(account_id, refusal).record(Purchase)
+        tally(ledger, account_id, after)
+        if after.status() == "credited":
+            return
         raise Problem("payment_refused") from error
     command = RecordCheckout(
         purchase_id=purchase.purchase_id,

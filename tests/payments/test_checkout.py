@@ -117,6 +117,17 @@ def test_paid_while_it_is_closed(shop: Shop, *, told: bool) -> None:
     assert shop.balance() == CREDITED
 
 
+@pytest.mark.parametrize(("changes", "status"), [({"amount_total": 1}, "review"), ({"currency": "eur"}, "pending")])
+def test_paid_wrongly_while_it_is_closed(shop: Shop, counted: Counted, changes: dict[str, object], status: str) -> None:
+    """Money that does not fit is told to a person, and meanwhile the purchase is not paid another way."""
+    session_id = shop.start()
+    shop.double.sessions[session_id] |= changes
+    shop.double.pay(session_id)
+    counted()
+    assert checkout(shop) == (409, "invalid_transition")
+    assert (shop.status(), len(shop.purchase().checkouts), counted()) == (status, 1, ["PaymentPutAside"])
+
+
 def test_credited_already(shop: Shop) -> None:
     """A purchase that is credited is shown as it stands, also while nothing could be bought."""
     assert shop.deliver(shop.double.pay(shop.start())) == 200
