@@ -211,6 +211,13 @@ def test_a_purchase_of_the_first_form_is_written_in_the_second(stored: dict[str,
         ),
         ("disputed", review("dispute_won"), [("released", 0, -2506)]),
         ("disputed, without an id", review("dispute_won"), [("released", 0, -10_000)]),
+        ("disputed, without an id", fulfil("dispute_created", 3990, dispute_id="d1"), []),
+        ("disputed, without an id", fulfil("dispute_won", 3990, dispute_id="d1"), [("released", 0, -10_000)]),
+        (
+            "disputed, without an id",
+            fulfil("dispute_lost", 1000, dispute_id="d1"),
+            [("released", 0, -10_000), ("clawed_back", -10_000, 0)],
+        ),
         ("credited, a dispute won", fulfil("dispute_won", 3990, dispute_id="d1"), []),
         ("charged back", fulfil("dispute_lost", 3990, dispute_id="d1"), []),
         ("declined", fulfil("paid"), [("purchased", 10_000, 0)]),
@@ -224,6 +231,20 @@ def test_news_of_a_purchase_of_the_first_form(form: str, news: Any, entries: lis
     draft = draft_of(FORMS[form][0])
     news.decide(draft)
     assert [(one.kind, one.posted, one.held) for one in draft.entries] == entries
+
+
+def test_a_dispute_without_an_id_has_that_of_the_one_that_is_told_next() -> None:
+    """Once it has ended, by hand too, the next one is another."""
+    for by_hand, ids in ((False, ["d1"]), (True, ["d1", "earlier"])):
+        draft = draft_of(FORMS["disputed, without an id"][0])
+        if by_hand:
+            review("dispute_won").decide(draft)
+        fulfil("dispute_created", 500, dispute_id="d1").decide(draft)
+        purchase = draft.records["purchase", "b1"]
+        assert isinstance(purchase, Purchase)
+        amounts = {name: dispute.amount for name, dispute, _ in purchase.disputes()}
+        assert amounts["d1"] == (500 if by_hand else 3990)
+        assert list(amounts) == ids
 
 
 def test_credits_that_an_earlier_release_took_wrongly_come_back() -> None:
