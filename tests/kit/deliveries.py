@@ -292,3 +292,4 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 SHARING_WORK = tuple(name for name, kind in KINDS.items() if kind.make(1).work)
 SHARING_PURCHASE = tuple(name for name, kind in KINDS.items() if kind.make(1).purchase)
+BUYING = tuple(name for name, kind in KINDS.items() if kind.make(1).purchase or kind.make(1).coupon)
