@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from autocredits.domain.decide import Command, Done
+from autocredits.domain.decide import Command, Done, Draft
 from autocredits.domain.journal import Entry
 from autocredits.domain.money import MAX_BALANCE
 from autocredits.domain.purchases.calls import PlanPoll, PurchaseRequest, SettleReview
 from autocredits.domain.purchases.coupons import Coupon, CouponUse, coupon_keys
 from autocredits.domain.purchases.record import Payment, Purchase
-from tests.kit.builders import ACCOUNT_ID, adjust, beside, merchant
+from tests.kit.builders import ACCOUNT_ID, CATALOG, NOW_MS, adjust, beside, merchant
 from tests.kit.purchases import Shop, checkout, fulfil, start
 
 KEY = ("purchase", "b1")
@@ -231,3 +231,24 @@ def test_each_use_of_a_coupon_to_the_last_field() -> None:
     records = shop.store.read(ACCOUNT_ID, coupon_keys("C"))
     assert records["coupon", "C"] == replace(made, uses=2, rev=3)
     assert records["coupon_use", "C"] == CouponUse(code="C", uses=2, rev=2)
+
+
+def test_a_load_of_nothing_costs_and_grants_nothing() -> None:
+    """Not even a cent; a caller cannot ask for it."""
+    draft = Draft(ACCOUNT_ID, Shop().page(), {}, CATALOG, NOW_MS)
+    purchase = start(request=PurchaseRequest(amount=0)).priced(draft)
+    assert (purchase.price, purchase.credits, purchase.provider) == (0, 0, None)
+
+
+def test_a_refused_review_leaves_its_coupon_uncounted_before_it_is_stored() -> None:
+    """The draft's record says False, where a stored one leaves the field out."""
+    shop = Shop()
+    shop.make_coupon(percent_off=1000)
+    shop.start(coupon="C")
+    shop.event("paid", 1)
+    records = shop.store.read(ACCOUNT_ID, [KEY, *coupon_keys("C")])
+    draft = Draft(ACCOUNT_ID, shop.page(), dict(records), CATALOG, NOW_MS)
+    review(credit=False, coupon="C").decide(draft)
+    refused = draft.get(KEY, Purchase)
+    assert refused is not None
+    assert refused.coupon_counted is False
