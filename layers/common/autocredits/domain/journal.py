@@ -133,6 +133,7 @@ def hash_of(account_id: str, stored: Mapping[str, Any]) -> str:
 def page_from_map(account_id: str, stored: Mapping[str, Any], stored_hash: str) -> Page:
     """The page of a stored form. Raises BrokenInvariantError unless the hash covers exactly what is stored."""
     require(set(_PAGE_FIELDS) <= stored.keys(), f"a page with only the fields {sorted(stored)}")
+    require("account_id" not in stored, "a page with a field that its hash does not cover")
     require(hash_of(account_id, stored) == stored_hash, f"page {stored.get('version')} does not match its hash")
     values = from_map(_PAGE_FIELDS, stored)
     values["entries"] = tuple(Entry(**from_map(_ENTRY_FIELDS, entry)) for entry in stored["entries"])
