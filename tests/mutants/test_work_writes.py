@@ -172,7 +172,7 @@ def test_a_hold_to_the_last_field() -> None:
 
 
 def test_a_capture_to_the_last_field() -> None:
-    """What the supplier really cost is taken, all that was held is freed; the part tells what was spent."""
+    """What the supplier really cost is taken, all that was held is freed, and the part says what was spent."""
     account = account_of(hold(order(order_type="fba", tracking="bce")))
     before = account.work()
     account.clock.at_ms += 5

@@ -49,7 +49,7 @@ def test_a_load_goes_to_the_managed_balance() -> None:
     assert (shop.balance("managed"), shop.kinds()) == ((10_000, 0), ["loaded"])
 
 
-def test_a_payment_is_credited_once_however_often_it_is_told() -> None:
+def test_a_payment_is_credited_once_however_often_it_is_reported() -> None:
     """A hundred repetitions change nothing."""
     shop = Shop()
     shop.start()
@@ -118,7 +118,7 @@ def test_a_payment_that_never_came_enters_nothing(event_type: str) -> None:
 
 
 @pytest.mark.parametrize("event_type", ["declined", "canceled", "expired"])
-def test_a_failure_told_after_the_payment_changes_nothing(event_type: str) -> None:
+def test_a_failure_reported_after_the_payment_changes_nothing(event_type: str) -> None:
     """It comes late: the purchase is credited."""
     shop = credited()
     assert shop.event(event_type) == "nothing"
@@ -151,7 +151,7 @@ def test_a_payment_that_would_pass_the_limit_waits_for_a_person(room: int, statu
 
 
 def test_a_payment_belongs_to_the_purchase_it_was_first_seen_with() -> None:
-    """Told again with another purchase, it is put aside."""
+    """With another purchase it is put aside."""
     shop = credited()
     shop.start("b2")
     assert shop.event("paid", purchase_id="b2") == "put_aside"
@@ -166,7 +166,7 @@ def test_a_purchase_is_not_paid_twice() -> None:
 
 
 def test_the_payment_that_paid_is_the_one_that_can_be_refunded() -> None:
-    """An attempt that was declined before has another id, and what is told of it changes nothing any more."""
+    """An attempt that was declined before has another id, and its events change nothing any more."""
     shop = Shop()
     shop.start()
     shop.event("declined", payment_id="pay1")
@@ -210,7 +210,7 @@ def test_bonus_credits_are_granted_and_clawed_back_with_the_rest() -> None:
 
 
 def test_a_refund_takes_its_share_half_up_on_the_sum() -> None:
-    """1333 of 3990 cents are 33.41 of 100 credits; 2666 in all are 66.82; a smaller sum told late changes nothing."""
+    """1333 of 3990 cents are 33.41 of 100 credits; 2666 in all are 66.82; a smaller sum that comes late changes nothing."""
     shop = credited()
     taken = []
     for refunded in (1333, 2666, 1333, 3990):
@@ -582,7 +582,7 @@ STORIES: dict[str, tuple[Purchase, Command, int, tuple[str, dict[str, Any], list
             [("released", 0, -2500), ("clawed_back", -2500, 0)],
         ),
     ),
-    "an end that has been told": (
+    "a second end of the same dispute": (
         replace(PAID, dispute="won", dispute_id="d1"),
         fulfil("dispute_lost", 4000, dispute_id="d1"),
         50_000,
