@@ -315,7 +315,7 @@ def test_sourcing_is_accepted_or_rejected() -> None:
 
 
 def test_a_manual_order_ships_with_its_conversion() -> None:
-    """Released, it stays `ordered`."""
+    """Captured, it is `shipped`; released, it stays `ordered`."""
     account = holding("qtrack", "manual")
     account.do(capture())
     assert (account.balance(), account.work().status) == ((9950, 0), "shipped")
