@@ -92,16 +92,17 @@ def test_no_commands_need_no_store() -> None:
 
 
 def test_records_are_read_sorted_and_once() -> None:
-    """Only those of commands whose work is usually there; what a conflict brought is not read again."""
+    """Only of commands whose work is usually there, until a conflict brings one; what it brought is not read again."""
     account = opened(1000)
     account.do(requested("b"))
     account.do(requested("a"))
     ledger, spied, _ = loop(account, {"commit": [ConflictError({("order", "a"): account.work("a")}), None]})
-    ledger.execute_all(ACCOUNT_ID, [placed("b"), placed("a"), placed("b"), debit(order("new"))])
+    new = debit(order("new"), idempotency("k"))
+    ledger.execute_all(ACCOUNT_ID, [placed("b"), placed("a"), placed("b"), new])
     reads = [call for call in spied.calls if call[0] == "read"]
     assert reads == [
         ("read", ACCOUNT_ID, [("order", "a"), ("order", "b")]),
-        ("read", ACCOUNT_ID, [("order", "b")]),
+        ("read", ACCOUNT_ID, [("key", "k"), ("order", "b"), ("order", "new")]),
     ]
 
 
@@ -385,6 +386,17 @@ def test_a_replay_is_told_from_the_records_that_stood_in_the_way() -> None:
     assert calls_of(account, debit(order(), key)) == ["head", "commit", "head"]
     account.do(debit(order("o2")))
     assert calls_of(account, debit(order(), key)) == ["head", "commit", "head", "page"]
+
+
+def test_a_key_that_stands_in_the_way_alone_brings_its_order() -> None:
+    """The order may just be locked by the twin, so it is read before the replay tells of it."""
+    account, key = opened(1000), idempotency("k")
+    account.do(queue_order(order(), key))
+    found = ConflictError(account.store.read(ACCOUNT_ID, [("key", "k")]))
+    ledger, spied, _ = loop(account, {"commit": [found]})
+    accepted = ledger.execute(ACCOUNT_ID, queue_order(order(), key))
+    assert (accepted.replayed(), accepted.record(Work)) == (True, account.work())
+    assert spied.calls[-1] == ("read", ACCOUNT_ID, [("order", "o1")])
 
 
 def test_a_replay_is_told_from_its_own_page() -> None:
