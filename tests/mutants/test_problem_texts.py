@@ -482,6 +482,10 @@ def _draft_order_as_purchase() -> None:
         ),
         (lambda: journal.page_from_map("a", {"version": 1}, "x"), "a page with only the fields ['version']"),
         (
+            lambda: journal.page_from_map("a", {**page_of(State()).to_map(), "account_id": "a"}, "x"),
+            "a page with a field that its hash does not cover",
+        ),
+        (
             lambda: journal.page_from_map("a", page_of(State()).to_map(), "x"),
             "page 7 does not match its hash",
         ),

@@ -9,9 +9,9 @@ from autocredits.domain.access import (
     check_visible,
     check_works_for,
     is_platform,
+    may_access_store,
     may_manage,
     may_reach,
-    may_access_store,
 )
 from autocredits.domain.errors import Problem
 from autocredits.domain.work.record import WorkRequest
