@@ -1,4 +1,4 @@
-"""An auditor of its own: whether an account's books are right, told from what lies in its store."""
+"""An independent auditor: whether an account's books are right, by what lies in its store."""
 
 import hashlib
 import json

@@ -157,8 +157,8 @@ def failed(order_id: str = "o1", **data: Any) -> Command:
 
 def conversion(order_id: str = "o1", tracking: str = "qtrack", **data: Any) -> Command:
     """`tracking_conversion.requested` from store s1, unless `data` says otherwise."""
-    told = {"order_id": order_id, "store_id": "s1", "tracking": tracking, "tracking_number": "TBA1"}
-    return message("tracking_conversion.requested", **(told | data))
+    plain = {"order_id": order_id, "store_id": "s1", "tracking": tracking, "tracking_number": "TBA1"}
+    return message("tracking_conversion.requested", **(plain | data))
 
 
 def completed(order_id: str = "o1", **data: Any) -> Command:
@@ -275,7 +275,7 @@ def opened(credits_: int = 500, managed: int = 0, *, add_on: str = "active", acc
 
 
 def beside(account: Account, command: Command) -> tuple[Done, list[Entry]]:
-    """Do the command in a page that another one has begun; what it tells, and its entries."""
+    """Do the command in a page that another one has begun; its outcome, and its own entries."""
     _, answer = account.ledger().execute_all(ACCOUNT_ID, [adjust("finder", 1), command])
     assert isinstance(answer, Accepted)
     assert answer.page.hash == account.page().hash

@@ -10,6 +10,7 @@ from tests.kit.builders import NOW_MS
 from tests.kit.memory import MemoryStore
 
 Call = tuple[Any, ...]
+MAX_CALLS = 1000
 
 
 class AnswerLostError(UnavailableError):
@@ -29,6 +30,7 @@ class Spied:
 
         def called(*arguments: Any, **named: Any) -> Any:
             self.calls.append((name, *arguments, *named.values()))
+            assert len(self.calls) < MAX_CALLS, "a loop without end"
             failing = self.fails.get(name)
             failure = failing.pop(0) if failing else None
             if failure is not None and not isinstance(failure, AnswerLostError):

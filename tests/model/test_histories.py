@@ -249,7 +249,7 @@ STEPS = st.lists(
 MOVES = {"held", "debited", "captured", "released", "refused", "adjusted", "standing"}
 
 
-def told(account: Account, command: Command) -> tuple[str, int | None]:
+def outcome(account: Account, command: Command) -> tuple[str, int | None]:
     """What came of the command, and the page that answers it if it is a replay."""
     try:
         done = account.do(command).done
@@ -317,7 +317,7 @@ def test_no_history_breaks_the_books(steps: list[tuple[bool, Command, int]]) -> 
         bystander = accounts[not step[0]][0].page()
         before = account.page()
         first.clock.at_ms += (again - 2) * 1000  # a clock that is now and then set back
-        word, replay_version = told(account, step[1])
+        word, replay_version = outcome(account, step[1])
         event(word)
         check_step(account, bookkeeper, before, word)
         assert accounts[not step[0]][0].page() == bystander

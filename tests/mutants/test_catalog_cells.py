@@ -136,5 +136,5 @@ def test_the_catalog_is_what_domain_md_says() -> None:
 
 @pytest.mark.parametrize("data", list(mutants()))
 def test_a_changed_cell_of_the_catalog_is_noticed(data: Any) -> None:
-    """No cell can change, and no row can go, without a difference from domain.md."""
+    """No cell can change, and no row can go, without a difference from docs/domain.md."""
     assert noticed(lambda: understood(*data) == expected())

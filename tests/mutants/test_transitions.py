@@ -164,7 +164,7 @@ def survives(kind: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", RECORDS)
-def test_each_kind_of_record_is_read_as_what_it_is(kind: str) -> None:
+def test_every_kind_of_record_survives_being_stored(kind: str) -> None:
     """Seven kinds of record, and no other."""
     assert vars(kinds)["_FROM_MAP"].keys() == RECORDS.keys()
     assert survives(kind)

@@ -172,7 +172,7 @@ def test_a_hold_to_the_last_field() -> None:
 
 
 def test_a_capture_to_the_last_field() -> None:
-    """What the supplier really cost is taken, all that was held is freed; the part tells what was spent."""
+    """What the supplier really cost is taken, all that was held is freed, and the part says what was spent."""
     account = account_of(hold(order(order_type="fba", tracking="bce")))
     before = account.work()
     account.clock.at_ms += 5
@@ -309,7 +309,7 @@ def test_a_failed_order_to_the_last_field() -> None:
 
 
 def test_a_conversion_to_the_last_field() -> None:
-    """Of a known order the tracking part alone is held, and the number noted that is to be converted."""
+    """Of a known order the tracking part alone is held, and the record keeps the number that is to be converted."""
     account = account_of(requested(order_type="fba"), placed())
     done, entries = beside(account, conversion())
     at = account.page().at
@@ -397,7 +397,7 @@ def test_a_refusal_for_lack_of_dollars_names_their_unit() -> None:
     assert [(e.kind, e.unit, e.part) for e in entries] == [("refused", "managed", "order")]
 
 
-def test_a_refused_conversion_leaves_the_order_as_it_was() -> None:
+def test_a_refused_conversion_to_the_last_field() -> None:
     """An entry says so; of the record only the message is new."""
     account = account_of(requested(), placed())
     account.do(adjust("auto_order", -9900))

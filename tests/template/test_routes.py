@@ -149,6 +149,12 @@ def test_the_platforms_routes_are_hidden_from_all_others(asked: list[str], key: 
     assert asked == []
 
 
+def test_coupons_are_the_platforms() -> None:
+    """They belong to no account, so no merchant's scope makes them its own."""
+    assert sorted(of("platform")) == ["DELETE /v1/coupons/{code}", "GET /v1/coupons/{code}", "POST /v1/coupons"]
+    assert sorted(of("caller", account=False)) == ["GET /v1/packages", "GET /v1/rates"]
+
+
 def test_only_health_admits_anyone(asked: list[str]) -> None:
     """It asks nothing."""
     assert of("anyone") == ["GET /v1/health"]

@@ -9,9 +9,9 @@ from autocredits.domain.access import (
     check_visible,
     check_works_for,
     is_platform,
+    may_access_store,
     may_manage,
     may_reach,
-    may_work_for,
 )
 from autocredits.domain.errors import Problem
 from autocredits.domain.work.record import WorkRequest
@@ -105,7 +105,7 @@ WORK_OF_A_STORE = [
 @pytest.mark.parametrize(("caller", "store_id", "may"), WORK_OF_A_STORE)
 def test_a_bound_token_starts_work_for_its_own_store_alone(caller: Caller, store_id: str, may: bool) -> None:  # noqa: FBT001 - a table's cell
     """Another store is 403 `store_forbidden`; a claim that is no store id matches none."""
-    assert may_work_for(caller, store_id) is may
+    assert may_access_store(caller, store_id) is may
     if may:
         check_works_for(caller, store_id)
         return

@@ -41,7 +41,7 @@ def decided(
     return decide(ACCOUNT_ID, head, records or {}, commands, catalog=CATALOG, now_ms=now_ms)
 
 
-def told(decision: Decision) -> list[str]:
+def words_of(decision: Decision) -> list[str]:
     """The outcome of each command, in one word."""
     words = []
     for outcome in decision.outcomes:
@@ -78,7 +78,7 @@ def test_two_commands_on_the_same_work_in_one_page() -> None:
     decision = decided(
         [requested("o1", "qtrack"), placed("o1"), completed("o1"), debit(order("o1", tracking="qtrack"))]
     )
-    assert told(decision) == ["held", "captured", "captured", "already_charged"]
+    assert words_of(decision) == ["held", "captured", "captured", "already_charged"]
     work = work_of(decision)
     assert (work.status, work.credits, work.rev, work.versions) == ("shipped", 250, 1, (8,))
     assert [write.expected_rev for write in decision.writes] == [None]
@@ -111,7 +111,7 @@ def test_the_same_work_under_two_keys_in_one_page_charges_once() -> None:
 def test_credits_are_spent_once_in_one_page() -> None:
     """Of two commands that together cost more than is available, the second is refused."""
     decision = decided([debit(order("o1")), hold(order("o2"))], page_of(state_of(150)))
-    assert told(decision) == ["debited", "insufficient_credits"]
+    assert words_of(decision) == ["debited", "insufficient_credits"]
 
 
 POOL = [
@@ -135,8 +135,8 @@ def test_a_refused_command_leaves_no_trace(refused: object) -> None:
     head = page_of(state_of(220))
     with_it = decided([first, refused(), second], head)  # type: ignore[operator]
     without = decided(neighbours(), head)
-    assert told(with_it) == ["debited", told(with_it)[1], "held"]
-    assert told(with_it)[1] not in ("debited", "held")
+    assert words_of(with_it) == ["debited", words_of(with_it)[1], "held"]
+    assert words_of(with_it)[1] not in ("debited", "held")
     assert with_it.page == without.page
     assert with_it.writes == without.writes
 
@@ -171,7 +171,7 @@ def test_a_command_that_refuses_late_leaves_no_trace_either(refusal: Problem | N
     assert (alone.page, alone.vacant, alone.writes, alone.outcomes) == (None, None, (), (refusal,))
     with_it = decided([Regretful(refusal), debit(order("o1"), key)], page_of(state_of(100)))
     without = decided([debit(order("o1"), key)], page_of(state_of(100)))
-    assert told(with_it)[1] == "debited"
+    assert words_of(with_it)[1] == "debited"
     assert (with_it.page, with_it.writes) == (without.page, without.writes)
 
 
@@ -203,10 +203,10 @@ def test_one_page_or_many_come_to_the_same(commands: list[Command]) -> None:
     words = []
     for command in commands:
         alone = decided([command], head, records)
-        words += told(alone)
+        words += words_of(alone)
         records = {**records, **{write.key: write.record for write in alone.writes}}
         head = alone.page or head
-    assert told(together) == words
+    assert words_of(together) == words
     end = together.page.state if together.page else state_of(400)
     assert end.balance("auto_order") == head.state.balance("auto_order")
     charged = {
@@ -258,7 +258,7 @@ def test_a_replay_writes_nothing() -> None:
     records = {write.key: write.record for write in first.writes}
     again = decided([debit(order("o1"), key)], first.page, records)
     assert (again.page, again.writes) == (None, ())
-    assert told(again) == ["replayed"]
+    assert words_of(again) == ["replayed"]
 
 
 def test_the_first_page_is_number_one() -> None:

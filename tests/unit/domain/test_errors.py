@@ -35,7 +35,7 @@ def test_each_code_has_the_status_of_the_contract(code: str, status: int) -> Non
 
 @pytest.mark.parametrize("code", DETAIL_BY_CODE)
 def test_a_code_that_needs_no_detail_has_one_of_its_own(code: str) -> None:
-    """Told without a detail, the code's own sentence is used, and it is one."""
+    """It is a sentence for people, and is used wherever no other is given."""
     detail = Problem(code).detail
     assert detail == DETAIL_BY_CODE[code]
     assert detail[0].isupper()

@@ -269,7 +269,7 @@ def test_a_record_of_a_higher_form_does_not_hold_up_its_neighbours() -> None:
 
 
 def test_a_record_of_a_higher_form_can_be_read() -> None:
-    """What it tells is used as far as it is known: a settled hold is settled, and a key is a replay."""
+    """Its known fields count as ever: a settled hold stays settled, and a key stays a replay."""
     records = held_order(form=2)
     work = records["order", "o1"]
     assert isinstance(work, Work)

@@ -257,6 +257,14 @@ def test_a_stored_field_does_not_stand_in_for_the_account() -> None:
         page_from_map("bolt", moved, FULL_PAGE.hash)
 
 
+@pytest.mark.parametrize("account_id", [ACCOUNT_ID, "bolt"])
+def test_a_stored_account_is_no_field_of_a_page(account_id: str) -> None:
+    """The hash already covers the account's id under that name, and could not cover the field as well."""
+    stored = FULL_PAGE.to_map() | {"account_id": account_id}
+    with pytest.raises(BrokenInvariantError, match="a field that its hash does not cover"):
+        page_from_map(ACCOUNT_ID, stored, FULL_PAGE.hash)
+
+
 def test_the_hash_is_known() -> None:
     """It is the SHA-256 of canonical JSON, so anybody can compute it, and it never changes."""
     page = next_page(ACCOUNT_ID, None, 1000, [Entry(kind="granted", actor="\u00e4", unit="auto_order", posted=500)])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from autocredits.domain.access import Caller, may_work_for
+from autocredits.domain.access import Caller, may_access_store
 from autocredits.domain.ids import is_caller_id
 from autocredits.edge.callers import caller_of
 
@@ -41,7 +41,7 @@ def test_an_unusable_store_claim_binds_to_no_store(claim: object) -> None:
     caller = caller_of(event({"sub": "u1", "account_id": "acme", "store_id": claim}))
     assert caller.store_id is not None
     assert not is_caller_id(caller.store_id)
-    assert not may_work_for(caller, "s1")
+    assert not may_access_store(caller, "s1")
 
 
 def bearer(claims: object) -> dict[str, Any]:

@@ -164,7 +164,7 @@ class DynamoStore:
         return self._put(_page_key(account_id, page.version), item, None)
 
     def _check_vacant(self, account_id: str, version: int) -> Item:
-        # No page is written, but what the newest one says was decisive: it must still be the newest.
+        # No page is written, but the decision relied on the newest one: there must be no later one.
         check = {
             "TableName": self.table_name,
             "Key": _page_key(account_id, version),

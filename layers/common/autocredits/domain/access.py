@@ -52,7 +52,7 @@ def may_manage(caller: Caller) -> bool:
     return caller.store_id is None
 
 
-def may_work_for(caller: Caller, store_id: str) -> bool:
+def may_access_store(caller: Caller, store_id: str) -> bool:
     """Whether `caller` may start, see and settle work of the store."""
     return caller.store_id in (None, store_id)
 
@@ -89,12 +89,12 @@ def check_manages(head: Page | None, caller: Caller) -> Page:
 
 def check_works_for(caller: Caller, store_id: str) -> None:
     """Raise Problem `store_forbidden` when `caller` is bound to another store than the one the request names."""
-    if not may_work_for(caller, store_id):
+    if not may_access_store(caller, store_id):
         raise Problem("store_forbidden", "This token may only do work for its own store.")
 
 
 def check_visible(caller: Caller, work: AnyOfStore | None, code: str) -> AnyOfStore:
     """The work itself. Raises Problem `code` if there is none, or if it belongs to another store than the token's."""
-    if work is None or not may_work_for(caller, work.store_id):
+    if work is None or not may_access_store(caller, work.store_id):
         raise Problem(code)
     return work

@@ -65,7 +65,8 @@ class RecordWrite:
 class Decision:
     """What a list of commands comes to: at most one page, the records that change, one outcome per command.
 
-    `vacant` is the version of a page that must still be absent, where the state was decisive but no page is written.
+    `vacant` is the number of the next page, which must still be free; it is set where the state was decisive but no
+    page is written.
     """
 
     page: Page | None
@@ -83,7 +84,7 @@ class Command(Protocol):
 
     @property
     def expects_new(self) -> bool:
-        """Whether those records usually do not exist yet, so that their conditions can ask instead of a read."""
+        """Whether those records usually do not exist yet: then the first try relies on conditions and reads none."""
         ...
 
     def decide(self, draft: "Draft") -> Done:
@@ -95,7 +96,8 @@ class Command(Protocol):
 class Draft:
     """An account's next page while commands are writing it.
 
-    `decisive` tells that the account's state decided something that this draft enters no page for.
+    `decisive` tells that a command relied on the account's state. If no page is written, the commit then checks that
+    `head` is still the newest one.
     """
 
     account_id: str

@@ -20,7 +20,7 @@ NO_ACCOUNT = ""
 class RecordList:
     """A list of records, sorted by time. A record stands in at most one list of each `index`.
 
-    It is spread over `shards`, so that it never gets as hot as what it lists. Each account has its own, unless it is
+    It is spread over `shards`, so that no index partition takes all the writes. Each account has its own, unless it is
     `shared` by all.
     """
 
@@ -46,7 +46,7 @@ class Record(Stored, Protocol):
 
     @property
     def rev(self) -> int | None:
-        """How often it has been written, which its next write is conditioned on; None if it is written only once."""
+        """How often it has been written, which the next write requires unchanged; None if it is written only once."""
         ...
 
     def newest_version(self) -> int:

@@ -118,11 +118,11 @@ class Ledger:
         following = (head.version if head else 0) + 1 if reads_page else NO_PAGE
         records = self._read(account_id, commands, found)
         if reads_page and _newest_version(records) >= following:
-            self._settle_newer(account_id, following, commands)
+            self._raise_stale_or_lost(account_id, following, commands)
         try:
             decision = decide(account_id, head, records, commands, catalog=self.catalog, now_ms=self.clock.now_ms())
         except BrokenInvariantError:
-            # A record that is older than the page breaks the books just as a defect does: only a defect stays.
+            # A stale record looks like broken books too. That is a conflict, and tried again; a defect is raised.
             self._confirm(account_id, following, records, commands)
             raise
         refused = any(isinstance(outcome, Problem) for outcome in decision.outcomes)
@@ -132,20 +132,21 @@ class Ledger:
             self._confirm(account_id, following, records, commands)
             refused = False
         answers = enumerate(self._answer(account_id, decision.page or head, outcome) for outcome in decision.outcomes)
-        # A refusal beside accepted commands was decided on a draft that is history now: it is decided again.
+        # Something was just committed, so a refusal of the same run is out of date: it is decided again.
         return {index: answer for index, answer in answers if not (refused and isinstance(answer, Problem))}
 
     def _read(self, account_id: str, commands: Sequence[Command], found: Records) -> Records:
         """The records that the commands concern.
 
-        Those that are usually new are left to the conditions, until one of them turns out to be there.
+        Those that usually do not exist yet are not read at first: the conditions of the write check them. After a
+        conflict that finds one of them, all are read.
         """
         keys = {key for command in commands if found or not command.expects_new for key in command.records()}
         missing = sorted(keys - found.keys())
         return {**found, **(self.store.read(account_id, missing) if missing else {})}
 
-    def _settle_newer(self, account_id: str, following: int, commands: Sequence[Command]) -> None:
-        """Say why a record names a page that follows the newest one read: always raises.
+    def _raise_stale_or_lost(self, account_id: str, following: int, commands: Sequence[Command]) -> None:
+        """Say why a record names a page that follows the newest one read. Always raises.
 
         Raises ConflictError if that page has appeared since, and BrokenInvariantError if one moment shows the record
         without it: a part of the table was lost.
@@ -166,7 +167,7 @@ class Ledger:
             raise ConflictError(seen.records)
 
     def _answer(self, account_id: str, page: Page | None, outcome: Outcome) -> Answer:
-        """The outcome with the page that tells it.
+        """The outcome, with the page that its answer is made from.
 
         Raises BrokenInvariantError if the page that a key was committed with is lost, or another one stands there.
         """

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autocredits.domain.access import Caller, may_work_for
+from autocredits.domain.access import Caller, may_access_store
 from autocredits.domain.purchases.record import PURCHASES, Purchase
 from autocredits.domain.work.record import ORDERS, ORDERS_BY_STATUS, Work
 
@@ -70,7 +70,7 @@ def list_orders(
         if len(works) == limit:
             return works, position
         position = found.position if isinstance(found, Found) else found
-        if isinstance(found, Found) and may_work_for(caller, found.work.store_id):
+        if isinstance(found, Found) and may_access_store(caller, found.work.store_id):
             works.append(found.work)
         if number + 1 == MAX_RECORDS:
             return works, position

@@ -11,7 +11,7 @@ from autocredits.domain.records import RecordKey, RecordList, Records
 
 
 class ConflictError(Exception):
-    """Somebody else was faster, or is just writing; nothing was written. `records` are those that stood in the way."""
+    """Somebody else was faster, or is writing right now; nothing was written. `records` are those in the way."""
 
     def __init__(self, records: Records | None = None) -> None:
         self.records: Records = records or {}
@@ -91,7 +91,7 @@ class Store(Protocol):
     ) -> Sequence[Listed]:
         """At most `limit` items beyond `start` (a `Listed.position`; empty: from the end), of one shard or of all.
 
-        A list is a hint: it may lag a second behind, and only the record tells. A shared list takes NO_ACCOUNT.
+        A list may lag by a second: only the record tells. A shared list takes NO_ACCOUNT.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 import json
 
-from autocredits.domain.access import Caller, may_work_for
+from autocredits.domain.access import Caller, may_access_store
 from autocredits.domain.errors import Problem
 from autocredits.domain.work.calls import ResendOrder
 from autocredits.domain.work.messages import request_message
@@ -30,16 +30,16 @@ def resend(ledger: Ledger, queue: Queue, account_id: str, command: ResendOrder) 
 
 
 def resend_failed(ledger: Ledger, queue: Queue, account_id: str, caller: Caller, request_id: str) -> tuple[int, bool]:
-    """Resend failed orders that the caller may see, those first that have waited longest.
+    """Resend failed orders that the caller may see, the longest waiting first.
 
-    How many were sent, and whether there are more: at most 100 are, or as many as 15 seconds allow.
+    Gives how many were sent (at most 100, or as many as 15 seconds allow), and whether there are more.
     """
     resent, deadline_s = 0, ledger.clock.monotonic_s() + MAX_SECONDS
     failed = walk_orders(ledger.store, account_id, "failed", start="", newest_first=False, per_read=MAX_RESENT)
     for found in failed:
         if not isinstance(found, Found) or found.work.resent_by == request_id:
             continue
-        if not may_work_for(caller, found.work.store_id):
+        if not may_access_store(caller, found.work.store_id):
             continue
         if resent == MAX_RESENT or ledger.clock.monotonic_s() > deadline_s:
             return resent, True

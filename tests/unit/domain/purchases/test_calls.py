@@ -176,7 +176,7 @@ def test_who_may_buy(changes: dict[str, str | int | None], code: str | None) -> 
     assert (refused.code, refused.status) == (code, 403)
 
 
-def test_an_inactive_account_is_told_its_status() -> None:
+def test_an_inactive_account_gets_its_status() -> None:
     """403 `account_inactive` names it."""
     shop = Shop()
     shop.set_standing(status="suspended")

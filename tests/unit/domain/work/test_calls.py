@@ -531,6 +531,16 @@ def test_a_replay_is_the_first_answer_again() -> None:
     assert (answer(replay), replay.replayed(), standing(account)) == (("queued", 2), True, ("queued", 3))
 
 
+def test_a_replay_comes_with_the_order_as_it_stands() -> None:
+    """So a message that was lost is sent again, and one for an order that is no longer queued is not."""
+    account = opened(1000)
+    key = idempotency()
+    account.do(queue_order(order(), key))
+    assert account.do(queue_order(order(), key)).record(Work) == account.work()
+    account.do(own_message(account.work()))
+    assert account.do(queue_order(order(), key)).record(Work).status == "processing"
+
+
 def test_a_replay_for_known_work_keeps_its_first_status() -> None:
     """A key that found the order `processing` says so for ever."""
     account = brought_to("processing")

@@ -457,7 +457,7 @@ def test_a_frozen_balance_is_named(state: State, unit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("balances", "request_", "told"),
+    ("balances", "request_", "outcome"),
     [
         ({"managed": -1}, order(), "accepted"),
         ({"managed": -1}, product(), "accepted"),
@@ -471,13 +471,13 @@ def test_a_frozen_balance_is_named(state: State, unit: str) -> None:
 )
 @pytest.mark.parametrize("door", [Debit, Hold])
 def test_a_balance_is_frozen_for_work_that_needs_it(
-    door: type[Debit | Hold], balances: dict[str, int], request_: WorkRequest, told: str
+    door: type[Debit | Hold], balances: dict[str, int], request_: WorkRequest, outcome: str
 ) -> None:
     """A balance below zero refuses work that needs its unit, and no other; zero is not below zero."""
     scenario = Scenario(request=request_)
     for unit, posted in balances.items():
         scenario.balance(unit, posted)
-    assert scenario.outcome(door) == told
+    assert scenario.outcome(door) == outcome
 
 
 def test_a_conversion_of_an_fba_order_does_not_need_managed_balance() -> None:

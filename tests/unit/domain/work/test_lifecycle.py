@@ -9,7 +9,16 @@ from autocredits.domain.decide import Draft
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.work.calls import ResendOrder
 from autocredits.domain.work.charging import Cause, Price
-from autocredits.domain.work.lifecycle import HOLD_MS, begin, held_status, is_same_work, put_work, refuse
+from autocredits.domain.work.lifecycle import (
+    HOLD_MS,
+    Settlement,
+    begin,
+    held_status,
+    is_same_work,
+    put_work,
+    refuse,
+    settle_part,
+)
 from autocredits.domain.work.lifecycle import debit as debit_work
 from autocredits.domain.work.lifecycle import hold as hold_work
 from autocredits.domain.work.record import Part, Work, WorkRequest
@@ -23,7 +32,6 @@ from tests.kit.builders import (
     capture,
     completed,
     conversion,
-    conversion_failed,
     debit,
     failed,
     hold,
@@ -307,7 +315,7 @@ def test_sourcing_is_accepted_or_rejected() -> None:
 
 
 def test_a_manual_order_ships_with_its_conversion() -> None:
-    """Released, it stays `ordered`."""
+    """Captured, it is `shipped`; released, it stays `ordered`."""
     account = holding("qtrack", "manual")
     account.do(capture())
     assert (account.balance(), account.work().status) == ((9950, 0), "shipped")
@@ -347,14 +355,15 @@ def test_a_failed_order_keeps_its_reason_until_it_is_requested_again() -> None:
     assert account.work().reason is None
 
 
-def test_a_captured_part_keeps_what_is_known_of_supplier_and_number() -> None:
-    """A settlement over HTTP names neither, and takes nothing away."""
-    account = opened(10_000)
-    for command in (requested(tracking="qtrack"), placed(supplier_order_id="supplier-7"), conversion_failed()):
-        account.do(command)
-    account.do(conversion(tracking_number="TBA7"))
-    account.do(capture(parts=["tracking"]))
-    assert (account.work().supplier_order_id, account.work().tracking_number) == ("supplier-7", "TBA7")
+@pytest.mark.parametrize("name", ["order", "tracking"])
+def test_a_capture_that_names_no_supplier_or_number_keeps_what_is_known(name: str) -> None:
+    """Over HTTP a capture names neither."""
+    open_parts = {part: replace(PART, status="open") for part in ("order", "tracking")}
+    work = new_work(parts=open_parts, supplier_order_id="supplier-7", tracking_number="TBA7")
+    draft = Draft(ACCOUNT_ID, page_of(state_of(held=66)), {}, CATALOG, NOW_MS)
+    settled = settle_part(draft, work, name, Settlement("captured", Cause(actor="me")))
+    assert settled.parts[name].status == "captured"
+    assert (settled.supplier_order_id, settled.tracking_number) == ("supplier-7", "TBA7")
 
 
 # ---------------------------------------------------------------- refuse

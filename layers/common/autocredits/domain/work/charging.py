@@ -18,7 +18,7 @@ from .record import FAILED, Part, Work, WorkRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Who or what makes an entry, and what it says about the work."""
+    """Who or what caused an entry, and what the entry records of it."""
 
     actor: str
     key: str | None = None
@@ -176,7 +176,7 @@ def managed_of(price: Price, name: str) -> int:
 def enter_capture(draft: Draft, work: Work, name: str, cause: Cause, spent: int) -> str:
     """Enter an open part as captured, one entry per unit; the first one's id. Credits are taken as held.
 
-    `spent` is what is taken of `managed` (US cents): less frees the rest, more is spent too.
+    `spent` is what is taken of `managed` (US cents). Less than was held frees the rest; more is taken too.
     """
     part = work.parts[name]
     entry_ids = [

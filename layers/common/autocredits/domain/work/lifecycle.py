@@ -28,7 +28,7 @@ HOLD_MS = 14 * DAY_MS
 
 
 def begin(draft: Draft, work: Work | None, request: WorkRequest, status: str) -> Work:
-    """The record as this request leaves it: new, a new attempt in `status`, or as it was with another tracking.
+    """The record after this request: a new one or a new attempt in `status`, or the same one with another tracking.
 
     A queued order keeps its attempt and gets `status`.
     """
@@ -137,7 +137,7 @@ def settle_part(draft: Draft, work: Work, name: str, settlement: Settlement) -> 
 
 
 def _capture(draft: Draft, work: Work, name: str, cause: Cause, managed: int | None) -> Work:
-    """Take an open part. An order is `shipped` with the later of placed and converted."""
+    """Take an open part. An order is `shipped` once it is both placed and converted, in either order."""
     part = work.parts[name]
     spent = part.managed if managed is None else managed
     entry_id = enter_capture(draft, work, name, cause, spent)

@@ -81,7 +81,7 @@ class Message:
 
 
 def hold_for(draft: Draft, message: Message, work: Work, request: WorkRequest, parts: tuple[str, ...]) -> Done:
-    """Hold `parts` of the request for `work`, which is given as it stands once they are held.
+    """Hold `parts` of the request for `work`, which already has the status that it gets once they are held.
 
     A refusal (402, 403) is an outcome too, and is entered.
     """
