@@ -149,9 +149,17 @@ def test_the_platforms_routes_are_hidden_from_all_others(asked: list[str], key: 
     assert asked == []
 
 
-def test_coupons_are_the_platforms() -> None:
-    """They belong to no account, so no merchant's scope makes them its own."""
-    assert sorted(of("platform")) == ["DELETE /v1/coupons/{code}", "GET /v1/coupons/{code}", "POST /v1/coupons"]
+def test_what_is_the_platforms_alone() -> None:
+    """Opening, standing, adjustments, reviews and coupons: no merchant's scope makes them its own."""
+    assert sorted(of("platform")) == [
+        "DELETE /v1/coupons/{code}",
+        "GET /v1/coupons/{code}",
+        "PATCH /v1/accounts/{account_id}",
+        "POST /v1/accounts/{account_id}/adjustments",
+        "POST /v1/accounts/{account_id}/purchases/{purchase_id}/review",
+        "POST /v1/coupons",
+        "PUT /v1/accounts/{account_id}",
+    ]
     assert sorted(of("caller", account=False)) == ["GET /v1/packages", "GET /v1/rates"]
 
 
