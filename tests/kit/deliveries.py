@@ -202,11 +202,11 @@ def _of_purchase(verb: str, **body: str) -> Callable[[int], Request]:
 
 
 def polled(event: Event, _: Any) -> dict[str, Any]:
-    """The schedule's poll of one purchase. It always ends: if it fails, the purchase comes back later."""
+    """The schedule's poll of one purchase: 503 if it fails, which has put the purchase back."""
     position = list_position(BEGIN_MS - DAY_MS, event["purchase_id"])
     ledger = poll.ledger()  # type: ignore[attr-defined] # as the function itself asks for it
-    poll.poll(ledger, Listed(position, ACCOUNT, event["purchase_id"]))
-    return {"statusCode": 200, "body": ""}
+    went_well = poll.poll(ledger, Listed(position, ACCOUNT, event["purchase_id"]))
+    return {"statusCode": 200 if went_well else 503, "body": ""}
 
 
 def _poll(number: int) -> Request:
