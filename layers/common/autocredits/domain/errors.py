@@ -66,6 +66,7 @@ DETAIL_BY_CODE: Mapping[str, str] = MappingProxyType(
         "orders_processor_inactive": "The Orders Processor add-on must be active to buy or use credits.",
         "invalid_transition": "This hold is already settled.",
         "payment_refused": "The payment provider refused this payment. Start again with a new key.",
+        "too_many_attempts": "Nothing new can be started for this work: it has been changed too often.",
         "too_many_messages": "This work has received as many messages as it can remember.",
         "internal_error": "Something went wrong on our side. Please quote the request_id when you report it.",
         "try_again": "The outcome may be unknown. Send the same request again, with the same key if it has one.",

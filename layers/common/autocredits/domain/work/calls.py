@@ -27,7 +27,7 @@ from .lifecycle import (
     put_work,
     settle_part,
 )
-from .record import Kind, Work, WorkRequest
+from .record import Kind, Work, WorkRequest, charge_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Hold(Charge):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleHold:
-    """Captures or releases parts of an attempt's hold; `parts` None: all that are open.
+    """Captures or releases parts of an attempt's hold; `parts` None: those that its first hold set aside.
 
     Captured `managed` is at most what is held.
     """
@@ -148,14 +148,24 @@ class SettleHold:
         Raises Problem `invalid_transition` for a named part that ended otherwise, or if nothing is open and no part
         ended this way.
         """
+        if self.parts is None:
+            return self.open_by_default(work)
         ended = self.settlement.ended
-        named = work.open_parts() if self.parts is None else self.parts
-        if not named and all(part.status != ended for part in work.parts.values()):
-            raise Problem("invalid_transition")
-        for name in named:
+        for name in self.parts:
             if name not in work.parts or work.parts[name].status not in ("open", ended):
                 raise Problem("invalid_transition", f"Part {name} is neither open nor {ended}.")
-        return tuple(name for name in work.open_parts() if name in named)
+        return tuple(name for name in work.open_parts() if name in self.parts)
+
+    def open_by_default(self, work: Work) -> tuple[str, ...]:
+        """What is still open of the attempt's first hold: a repeated call never settles what was opened later.
+
+        Raises Problem `invalid_transition` if nothing of it is open and nothing ended this way.
+        """
+        first = work.first_hold()
+        targets = tuple(name for name in work.open_parts() if charge_name(name, work.parts[name].tracking) in first)
+        if not targets and all(work.hold_status(charge) != self.settlement.ended for charge in first):
+            raise Problem("invalid_transition")
+        return targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +173,7 @@ class QueueOrder(Charge):
     """Records an order as `queued`; a failed one as a new attempt. Known work is left as it is."""
 
     def decide(self, draft: Draft) -> Done:
-        """Raises Problem `account_not_found`, `store_forbidden`, `idempotency_key_reused`, `order_conflict`."""
+        """Raises what a replay raises, and Problem `order_conflict`, `too_many_attempts`."""
         replay = self.replay(draft)
         work = draft.get(self.request.key(), Work)
         if replay:
@@ -192,7 +202,7 @@ class ResendOrder:
         return (("order", self.order_id),)
 
     def decide(self, draft: Draft) -> Done:
-        """Raises Problem `account_not_found`, `order_not_found`, `invalid_transition` unless it has failed."""
+        """Raises Problem `account_not_found`, `order_not_found`, `invalid_transition`, `too_many_attempts`."""
         check_exists(draft.head)
         work = check_visible(self.caller, draft.get(("order", self.order_id), Work), "order_not_found")
         if work.status == "queued" and work.resent_by == self.request_id:

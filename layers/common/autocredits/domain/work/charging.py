@@ -1,7 +1,7 @@
 """What work costs: the parts still to be paid for, whether the account may and can pay, and the entries of it.
 
 HTTP and the queue both use it. The checks come in the contract's order (docs/contract.md, section 4): already charged,
-conflict, standing, add-on, frozen balance, rate, credits, managed balance.
+conflict, standing, add-on, frozen balance, too many attempts, rate, credits, managed balance.
 """
 
 from collections.abc import Mapping
@@ -89,7 +89,8 @@ def check_standing(state: State, request: WorkRequest, parts: tuple[str, ...]) -
     units = ("auto_order", "managed") if needs_managed(request, parts) else ("auto_order",)
     for unit in units:
         if parts and state.balance(unit).available() < 0:
-            raise Problem("balance_frozen", f"The {unit} balance is below zero. Top it up before starting new work.")
+            detail = f"The {unit} balance is below zero. Top it up before starting new work."
+            raise Problem("balance_frozen", detail, unit=unit)
 
 
 def needs_managed(request: WorkRequest, parts: tuple[str, ...]) -> bool:
@@ -108,8 +109,7 @@ def price_of(card: RateCard, request: WorkRequest, parts: tuple[str, ...]) -> Pr
 
 
 def price_parts(draft: Draft, request: WorkRequest, parts: tuple[str, ...]) -> Price:
-    """What `parts` cost, if the account may start them now and can pay. Raises Problem 403, `unknown_rate`, 402."""
-    check_standing(draft.state, request, parts)
+    """What `parts` cost, if the account can pay for them. Raises Problem `unknown_rate`, 402."""
     price = price_of(draft.catalog.card_at(draft.now_ms), request, parts)
     check_sufficient(draft.state, "auto_order", price.credits())
     if price.managed:
@@ -123,7 +123,11 @@ def price_work(draft: Draft, request: WorkRequest) -> tuple[Work | None, Price]:
     Raises Problem in the contract's order, `already_charged` first.
     """
     work = draft.get(request.key(), Work)
-    return work, price_parts(draft, request, parts_to_charge(work, request))
+    parts = parts_to_charge(work, request)
+    check_standing(draft.state, request, parts)
+    if work is not None:
+        work.check_room()
+    return work, price_parts(draft, request, parts)
 
 
 def quote(state: State, card: RateCard, work: Work | None, request: WorkRequest) -> Quote:

@@ -40,6 +40,7 @@ def begin(draft: Draft, work: Work | None, request: WorkRequest, status: str) ->
             order_type=request.order_type,
             tracking=request.tracking,
             cost=request.cost,
+            asked=_asked((), request.tracking),
             status=status,
             created_at=draft.at_ms(),
             updated_at=draft.at_ms(),
@@ -49,22 +50,35 @@ def begin(draft: Draft, work: Work | None, request: WorkRequest, status: str) ->
         return next_attempt(work, request, status)
     if work.status == "queued":
         return replace(work, status=status)
-    return replace(work, tracking=request.tracking)
+    return ask_for(work, request.tracking)
+
+
+def ask_for(work: Work, tracking: str | None) -> Work:
+    """The same work, asked for with this tracking method."""
+    return replace(work, tracking=tracking, asked=_asked(_asked(work.asked, work.tracking), tracking))
+
+
+def _asked(asked: tuple[str, ...], tracking: str | None) -> tuple[str, ...]:
+    return asked if tracking is None or tracking in asked else (*asked, tracking)
 
 
 def next_attempt(work: Work, request: WorkRequest, status: str) -> Work:
-    """A new attempt of failed work. An earlier conversion by the same method still counts."""
-    converted = work.converted and charge_name("tracking", request.tracking) in work.charged
+    """A new attempt of failed work. What it was charged stays charged; all else that an attempt is told begins anew.
+
+    Raises Problem `too_many_attempts`.
+    """
+    work.check_room()
     return replace(
-        work,
+        ask_for(work, request.tracking),
         order_type=request.order_type,
-        tracking=request.tracking,
         cost=request.cost,
         status=status,
         attempt=work.attempt + 1,
         parts={},
-        converted=converted,
+        converted=False,
         reason=None,
+        tracking_number=None,
+        supplier_order_id=None,
     )
 
 
@@ -74,12 +88,9 @@ def held_status(request: WorkRequest) -> str:
 
 
 def is_same_work(work: Work, request: WorkRequest) -> bool:
-    """Whether the request asks for what the record already stands for: its own method, or parts it has charged."""
-    if (work.order_type, work.cost) != (request.order_type, request.cost):
-        return False
-    if request.tracking == work.tracking:
-        return True
-    return all(work.live_entry_id(part, request.tracking) is not None for part in request.part_names())
+    """Whether the request asks for what the record already stands for, with any method that it was ever asked for."""
+    same = (work.order_type, work.cost) == (request.order_type, request.cost)
+    return same and work.was_asked_for(request.tracking)
 
 
 def debit(draft: Draft, work: Work, price: Price, cause: Cause) -> Work:
@@ -96,10 +107,11 @@ def debit(draft: Draft, work: Work, price: Price, cause: Cause) -> Work:
 
 def hold(draft: Draft, work: Work, price: Price, cause: Cause, expires_at: int) -> Work:
     """Set aside what `price` says, part by part."""
-    parts = dict(work.parts)
+    parts, replaced = dict(work.parts), dict(work.progress().replaced)
     for name, amount in price.parts.items():
         entry_id = enter_hold(draft, work, price, name, cause, expires_at=expires_at)
-        parts.pop(name, None)
+        if before := parts.pop(name, None):
+            replaced[charge_name(name, before.tracking)] = before.status
         parts[name] = Part(
             status="open",
             credits=amount,
@@ -109,7 +121,9 @@ def hold(draft: Draft, work: Work, price: Price, cause: Cause, expires_at: int) 
             expires_at=expires_at,
             entry_id=entry_id,
         )
-    return replace(work, parts=parts, known_parts=_with(work.known_parts, price.parts))
+    held = tuple(charge_name(name, work.tracking) for name in price.parts)
+    latest = replace(work.progress(), first_hold=work.first_hold() or held, replaced=replaced)
+    return replace(work, parts=parts, known_parts=_with(work.known_parts, price.parts), latest=latest)
 
 
 def _with(known: tuple[str, ...], parts: Mapping[str, int]) -> tuple[str, ...]:
@@ -150,11 +164,26 @@ def _capture(draft: Draft, work: Work, name: str, cause: Cause, managed: int | N
     if name == "sourcing":
         return replace(work, status="accepted")
     if name == "tracking":
-        status = "shipped" if work.status == "ordered" else work.status
-        number = cause.tracking_number or work.tracking_number
-        return replace(work, status=status, converted=True, tracking_number=number)
+        return _converted(work, cause.tracking_number)
     status = "shipped" if work.converted else "ordered"
     return replace(work, status=status, supplier_order_id=cause.supplier_order_id or work.supplier_order_id)
+
+
+def _converted(work: Work, tracking_number: str | None) -> Work:
+    status = "shipped" if work.status == "ordered" else work.status
+    return replace(work, status=status, converted=True, tracking_number=tracking_number or work.tracking_number)
+
+
+def complete_charged(work: Work, charge: str, cause: Cause) -> Work | None:
+    """An order whose conversion was charged before, once that is completed: the first number counts, nothing moves.
+
+    None where there is nothing to complete: it is not charged, was held in this attempt, or has been completed.
+    """
+    progress = work.progress()
+    if work.status in FAILED or charge not in work.charged or work.hold_status(charge) or charge in progress.completed:
+        return None
+    latest = replace(progress, completed=(*progress.completed, charge))
+    return replace(_converted(work, cause.tracking_number), latest=latest)
 
 
 def _release(draft: Draft, work: Work, name: str, cause: Cause) -> Work:
@@ -172,12 +201,13 @@ def _release(draft: Draft, work: Work, name: str, cause: Cause) -> Work:
 def refuse(draft: Draft, work: Work, part: str, refusal: Problem, cause: Cause) -> Work:
     """Enter why queued work was refused. Work that was to begin with `part` has failed then.
 
-    An order whose later conversion is refused stays as it was.
+    An order whose later conversion is refused stays as it was, but that it was asked for.
     """
     enter_refusal(draft, work, part, refusal, cause)
     if part != "tracking":
         return replace(work, status="failed", reason=refusal.detail)
-    return draft.get(work.key(), Work) or work
+    before = draft.get(work.key(), Work) or work
+    return replace(before, asked=work.asked)
 
 
 def put_work(draft: Draft, work: Work, *, moved: bool) -> Work:

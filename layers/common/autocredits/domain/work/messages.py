@@ -14,11 +14,13 @@ from autocredits.domain.ids import hold_id
 from autocredits.domain.money import format_amount
 from autocredits.domain.records import RecordKey
 
-from .charging import Cause, parts_to_charge, price_parts
+from .charging import Cause, check_standing, parts_to_charge, price_parts
 from .lifecycle import (
     HOLD_MS,
     Settlement,
+    ask_for,
     begin,
+    complete_charged,
     held_status,
     hold,
     is_same_work,
@@ -26,7 +28,7 @@ from .lifecycle import (
     refuse,
     settle_part,
 )
-from .record import FAILED, MAX_MESSAGES_SEEN, Kind, Work, WorkRequest, message_digest
+from .record import FAILED, MAX_MESSAGES_SEEN, Kind, Work, WorkRequest, charge_name, message_digest
 
 SOURCE = "autocredits"
 """The `source` of the service's own messages."""
@@ -47,6 +49,11 @@ class Message:
         """Whether the work is usually unknown yet: only a request comes that early."""
         return False
 
+    @property
+    def is_remembered(self) -> bool:
+        """Whether the work has to remember that it has seen this message."""
+        return True
+
     def records(self) -> tuple[RecordKey, ...]:
         """The work alone: its record remembers the messages."""
         return ((self.kind, self.work_id),)
@@ -64,19 +71,23 @@ class Message:
         work = draft.get((self.kind, self.work_id), Work)
         if work is None or work.has_seen(self.digest()):
             return work
-        if len(work.seen) >= MAX_MESSAGES_SEEN:
+        if self.is_remembered and len(work.seen) >= MAX_MESSAGES_SEEN:
             raise Problem("too_many_messages")
         return work
 
+    def remembered_by(self, work: Work) -> Work:
+        """The work, remembering this message."""
+        return work.remember(self.digest()) if self.is_remembered else work
+
     def changes_nothing(self, draft: Draft, work: Work, did: str = "nothing") -> Done:
         """Remember the message (once) and leave everything else."""
-        if not work.has_seen(self.digest()):
-            work = put_work(draft, work.remember(self.digest()), moved=False)
+        if self.is_remembered and not work.has_seen(self.digest()):
+            work = put_work(draft, self.remembered_by(work), moved=False)
         return Done(did=did, record=work)
 
     def finish(self, draft: Draft, work: Work, first: int, did: str) -> Done:
         """Write the work with its entries from `first` on, and remember the message."""
-        work = put_work(draft, work.remember(self.digest()), moved=True)
+        work = put_work(draft, self.remembered_by(work), moved=True)
         return Done(did=did, first=first, count=len(draft.entries) - first, record=work)
 
 
@@ -88,6 +99,7 @@ def hold_for(draft: Draft, message: Message, work: Work, request: WorkRequest, p
     first = len(draft.entries)
     cause = Cause(actor=message.source, tracking_number=work.tracking_number)
     try:
+        check_standing(draft.state, request, parts)
         price = price_parts(draft, request, parts)
     except Problem as refusal:
         if refusal.status not in (402, 403):
@@ -100,10 +112,15 @@ def hold_for(draft: Draft, message: Message, work: Work, request: WorkRequest, p
 class WorkRequested(Message):
     """`auto_order.requested` and `sourcing.requested`.
 
-    With `attempt` it works only while exactly that attempt is queued.
+    With `attempt` it works only while exactly that attempt is queued, so that nothing need remember it.
     """
 
     request: WorkRequest
+
+    @property
+    def is_remembered(self) -> bool:
+        """Only a request that does not name its attempt: the others are told by that."""
+        return self.attempt is None
 
     @property
     def expects_new(self) -> bool:
@@ -111,7 +128,7 @@ class WorkRequested(Message):
         return self.attempt is None
 
     def decide(self, draft: Draft) -> Done:
-        """Raises Problem `account_not_found`, `order_conflict`, `too_many_messages`: dead letters."""
+        """Raises Problem `account_not_found`, `order_conflict`, and the two for what is too many: dead letters."""
         work = self.find(draft)
         if work is None:
             return Done(did="duplicate") if self.attempt is not None else self.start(draft, None)
@@ -149,7 +166,7 @@ class ConversionRequested(Message):
     tracking_number: str
 
     def decide(self, draft: Draft) -> Done:
-        """Raises NotYet, and Problem `account_not_found`, `order_conflict`, `too_many_messages`: dead letters."""
+        """Raises NotYet; Problem `account_not_found`, `order_conflict`, and the two for what is too many: dead letters."""
         work = self.find(draft)
         if work is None:
             if self.order_type != "manual":
@@ -169,7 +186,8 @@ class ConversionRequested(Message):
             if problem.code != "already_charged":
                 raise
             return self.changes_nothing(draft, work, "duplicate")
-        return self.hold(draft, replace(work, tracking=self.tracking))
+        work.check_room()
+        return self.hold(draft, ask_for(work, self.tracking))
 
     def request(self, order_type: str | None, cost: int | None) -> WorkRequest:
         """The work that the order would be with this conversion."""
@@ -200,7 +218,7 @@ class Result(Message):
     tracking: str | None = None
 
     def decide(self, draft: Draft) -> Done:
-        """Raises NotYet while the part it speaks of was never held; Problem for dead letters.
+        """Raises NotYet for a result that came before its request; Problem for dead letters.
 
         Of two contradicting results the first wins: a part that is not open any more changes nothing.
         """
@@ -211,17 +229,38 @@ class Result(Message):
             return self.changes_nothing(draft, work, "duplicate")
         if self.attempt is not None and self.attempt < work.attempt:
             return self.changes_nothing(draft, work)
-        if work.status == "queued" or (self.attempt or 0) > work.attempt or self.part not in work.known_parts:
+        if (self.attempt or 0) > work.attempt:
             raise NotYet
-        if self.part not in work.open_parts() or self.names_another_method(work):
-            return self.changes_nothing(draft, work)
-        first = len(draft.entries)
-        work = settle_part(draft, work, self.part, self.settlement)
-        return self.finish(draft, work, first, self.settlement.ended)
+        if self.settlement.managed is not None and work.order_type != "fba":
+            raise Problem("invalid_field", "Only an fba order is paid for with managed balance.")
+        if work.status == "queued" or self.part not in work.known_parts:
+            raise NotYet
+        if self.ends_open_part(work):
+            first = len(draft.entries)
+            return self.finish(
+                draft, settle_part(draft, work, self.part, self.settlement), first, self.settlement.ended
+            )
+        return self.after_the_end(draft, work)
 
-    def names_another_method(self, work: Work) -> bool:
-        """Whether the result is for another tracking method than the open one."""
-        return self.tracking is not None and work.parts[self.part].tracking != self.tracking
+    def ends_open_part(self, work: Work) -> bool:
+        """Whether the part is open, for the method that the result names, if it names one."""
+        part = work.parts.get(self.part)
+        return part is not None and part.status == "open" and self.tracking in (None, part.tracking)
+
+    def after_the_end(self, draft: Draft, work: Work) -> Done:
+        """A result for what is not open: it completes a conversion that was charged before, or changes nothing.
+
+        Raises NotYet for a method that was neither charged nor given back in this attempt.
+        """
+        charge = charge_name(self.part, self.tracking or work.tracking)
+        ended = charge in work.charged or work.hold_status(charge) in ("released", "expired")
+        if self.tracking is not None and not ended:
+            raise NotYet
+        if self.part == "tracking" and self.settlement.ended == "captured":
+            completed = complete_charged(work, charge, self.settlement.cause)
+            if completed is not None:
+                return Done(did="completed", record=put_work(draft, self.remembered_by(completed), moved=False))
+        return self.changes_nothing(draft, work)
 
 
 def request_message(account_id: str, work: Work) -> dict[str, Any]:
