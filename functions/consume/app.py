@@ -104,10 +104,10 @@ def queue_order(request: Request, work: WorkRequest) -> Answer:
 @app.route("GET /v1/accounts/{account_id}/orders", scope="credits:read", who="caller", query=queries.ORDERS)
 def list_orders(request: Request, query: ListQuery) -> Answer:
     """The account's orders, newest first."""
-    store = ledger().store
+    store, clock = ledger().store, ledger().clock
     check_exists(store.head(request.account_id))
     works, position = lists.list_orders(
-        store, request.account_id, request.caller, query.status, start=query.start, limit=query.limit
+        store, clock, request.account_id, request.caller, query.status, start=query.start, limit=query.limit
     )
     items = [views.work_view(work) for work in works]
     return answer(200, {"items": items, "next_cursor": encode_cursor(position, query.binding)})

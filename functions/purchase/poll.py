@@ -1,7 +1,8 @@
 """Every minute: polls the providers for payments whose webhook never arrived, and for disputes that are open."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import zip_longest
 from typing import Any
 
@@ -16,35 +17,36 @@ from autocredits.edge.telemetry import count, logger
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.lists import read_purchase
 from autocredits.ledger.ports import Listed, UnavailableError
+from autocredits.ledger.time_limit import has_time, time_limit
 from functions.purchase.checkout import apply_event
 from functions.purchase.payments.registry import provider
 
 PER_READ = 50
 AT_ONCE = 8
-RESERVE_MS = 30_000
+RESERVE_S = 30.0
 """What polls that have begun may need to end."""
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, int]:
     """Poll for every purchase that is due, several at a time, as long as there is time."""
-    has_time = lambda: context.get_remaining_time_in_millis() >= RESERVE_MS  # noqa: E731 - asked anew before each poll
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        polled = list(pool.map(lambda due: _poll_in_time(ledger(), due, has_time), due_purchases(ledger(), has_time)))
+    with time_limit(context.get_remaining_time_in_millis() / 1000), ThreadPoolExecutor(AT_ONCE) as pool:
+        polls = [pool.submit(copy_context().run, _poll_in_time, ledger(), due) for due in due_purchases(ledger())]
+        polled = [poll.result() for poll in polls]
     counts = {"polled": polled.count(True), "failed": polled.count(False), "left": polled.count(None)}
     logger.info("polls", extra=counts)
     return counts
 
 
-def due_purchases(ledger: Ledger, has_time: Callable[[], bool]) -> Iterator[Listed]:
+def due_purchases(ledger: Ledger) -> Iterator[Listed]:
     """What is due by now, the longest overdue first, from all shards in turn; a full one holds up no other."""
-    shards = [_due_of_shard(ledger, shard, has_time) for shard in range(DUE_PURCHASES.shards)]
+    shards = [_due_of_shard(ledger, shard) for shard in range(DUE_PURCHASES.shards)]
     for row in zip_longest(*shards):
         yield from (due for due in row if due is not None)
 
 
-def _due_of_shard(ledger: Ledger, shard: int, has_time: Callable[[], bool]) -> Iterator[Listed]:
+def _due_of_shard(ledger: Ledger, shard: int) -> Iterator[Listed]:
     start, now_ms = "", ledger.clock.now_ms()
-    while has_time():
+    while has_time(RESERVE_S):
         listed = ledger.store.list(DUE_PURCHASES, NO_ACCOUNT, start=start, limit=PER_READ, shard=shard)
         yield from (due for due in listed if due.at_ms() <= now_ms)
         if len(listed) < PER_READ or listed[-1].at_ms() > now_ms:
@@ -52,8 +54,8 @@ def _due_of_shard(ledger: Ledger, shard: int, has_time: Callable[[], bool]) -> I
         start = listed[-1].position
 
 
-def _poll_in_time(ledger: Ledger, due: Listed, has_time: Callable[[], bool]) -> bool | None:
-    return poll(ledger, due) if has_time() else None
+def _poll_in_time(ledger: Ledger, due: Listed) -> bool | None:
+    return poll(ledger, due) if has_time(RESERVE_S) else None
 
 
 def poll(ledger: Ledger, due: Listed) -> bool:

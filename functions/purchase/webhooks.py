@@ -5,8 +5,10 @@ from typing import Any
 
 from autocredits.bootstrap import ledger
 from autocredits.domain.errors import Problem
+from autocredits.edge.http import ANSWERING_S
 from autocredits.edge.problems import as_problem
 from autocredits.edge.telemetry import count, logger
+from autocredits.ledger.time_limit import time_limit
 from functions.purchase.checkout import handle_webhook
 from functions.purchase.payments import registry
 from functions.purchase.payments.port import Provider
@@ -14,11 +16,12 @@ from functions.purchase.payments.port import Provider
 MAX_BODY_BYTES = 256 * 1024
 
 
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Answer one webhook: a status and no body."""
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one webhook in time: a status and no body."""
     name = (event.get("pathParameters") or {}).get("provider", "")
     try:
-        status = answer(registry.provider(name), event)
+        with time_limit(context.get_remaining_time_in_millis() / 1000 - ANSWERING_S):
+            status = answer(registry.provider(name), event)
     except Exception as error:  # noqa: BLE001 - whatever it is, the provider has to be told to send again
         status = as_problem(error).status
     logger.info("webhook", extra={"provider": name if name in registry.NAMES else "unknown", "status": status})

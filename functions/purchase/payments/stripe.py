@@ -22,6 +22,7 @@ from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import Purchase
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.time_limit import check_time
 
 from . import stripe_events as events
 from .port import Closed, PaymentRefusedError, RepeatedStartError, Started, StartRequest, Webhook
@@ -32,6 +33,8 @@ TOLERANCE_S = 300
 CONNECT_S = 2.0
 READ_S = 4.0
 RETRIES = 1
+WORST_CALL_S = (CONNECT_S + READ_S) * (1 + RETRIES) + 1
+"""The longest that one call takes, with the pause between its tries."""
 
 SESSION_S = 3600
 """How long a session can be paid. Stripe takes half an hour at least."""
@@ -240,7 +243,11 @@ def _open_client(api_key: str, api_base: str, read_s: float) -> stripe.StripeCli
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """Turn whatever may pass by itself (no answer, 409, 429, 5xx) into UnavailableError; raise the rest as it is."""
+    """Turn whatever may pass by itself (no answer, 409, 429, 5xx) into UnavailableError; raise the rest as it is.
+
+    Raises OutOfTimeError where Stripe's answer may come too late.
+    """
+    check_time(WORST_CALL_S)
     try:
         yield
     except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:

@@ -10,7 +10,7 @@ from importlib import resources
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
-from .adapters.aws import CONFIG, client
+from .adapters.aws import client
 from .adapters.clock import SystemClock
 from .adapters.dynamo import DynamoStore
 from .adapters.queue import SqsQueue
@@ -45,7 +45,7 @@ def queue() -> Queue:
 @cache
 def secrets() -> AwsSecrets:
     """The secrets of this function."""
-    return AwsSecrets(SecretsProvider(boto_config=CONFIG))
+    return AwsSecrets(SecretsProvider(boto3_client=client("secretsmanager")))
 
 
 def stripe_secret_name() -> str:

@@ -1,4 +1,4 @@
-"""How every AWS client is made: time-outs shorter than a caller waits, few tries, fixed user agent."""
+"""How every AWS client is made: time-outs shorter than a caller waits, one try, fixed user agent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ from botocore.parsers import ResponseParserError
 
 from autocredits import __version__
 from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.time_limit import WORST_CALL_S, check_time
 
 THROTTLED = frozenset(
     {
@@ -28,10 +29,13 @@ THROTTLED = frozenset(
     }
 )
 
+CONNECT_S = 1.0
+
 CONFIG = Config(
-    connect_timeout=1,
-    read_timeout=3,
-    retries={"mode": "standard", "total_max_attempts": 2},
+    connect_timeout=CONNECT_S,
+    read_timeout=WORST_CALL_S - CONNECT_S,
+    # Whoever can wait tries again itself, as long as it has time.
+    retries={"mode": "standard", "total_max_attempts": 1},
     # Together these two save a third of each call's time; what we send is typed before it gets here.
     parameter_validation=False,
     user_agent=f"autocredits/{__version__}",
@@ -39,8 +43,13 @@ CONFIG = Config(
 
 
 def client(service: str) -> Any:
-    """A client of the service, in the region and with the credentials of the environment."""
-    return boto3.client(service, config=CONFIG)  # type: ignore[call-overload]
+    """A client of the service, in the region and with the credentials of the environment.
+
+    Each call raises OutOfTimeError where it might not end in time.
+    """
+    made = boto3.client(service, config=CONFIG)  # type: ignore[call-overload]
+    made.meta.events.register("before-call", lambda **_: check_time())
+    return made
 
 
 @contextmanager

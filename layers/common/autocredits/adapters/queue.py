@@ -1,9 +1,12 @@
 """The queue of orders and its dead letters, on SQS."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .aws import translate_errors
+
+BATCH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,15 @@ class SqsQueue:
                 MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
             )
 
-    def defer(self, receipt: str, seconds: int) -> None:
-        """Show the received message again after `seconds`, and not before."""
-        with translate_errors():
-            self.client.change_message_visibility(QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
+    def defer(self, delays: Mapping[str, int]) -> None:
+        """Show received messages again after so many seconds each, and not before: ten in a call.
+
+        One whose receipt is out of date comes back by itself.
+        """
+        entries = [
+            {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for number, (receipt, seconds) in enumerate(delays.items())
+        ]
+        for start in range(0, len(entries), BATCH):
+            with translate_errors():
+                self.client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries[start : start + BATCH])

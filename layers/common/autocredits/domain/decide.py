@@ -1,10 +1,11 @@
 """Decisions without I/O: what commands do to an account, given its newest page and the records they concern.
 
-`decide` runs a list of commands over one draft. Each one either adds entries and changes records, or refuses and
-leaves no trace; the draft then becomes one page and one transaction.
+`decide` runs a list of commands over one draft, as many as one page and one transaction hold. Each one either adds
+entries and changes records, or refuses and leaves no trace; the draft then becomes that page and that transaction.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -12,9 +13,12 @@ from .catalog import Catalog
 from .errors import Problem, require
 from .forms import form_of
 from .ids import entry_id
-from .journal import Entry, Page, apply, next_page
+from .journal import MAX_ENTRIES, MAX_PAGE_BYTES, Entry, Page, apply, entry_bytes, next_page, page_bytes
 from .records import KeyRecord, Record, RecordKey, Records, rev_of
 from .state import State
+
+MAX_ACTIONS = 100
+"""What one transaction may write and check."""
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -63,8 +67,9 @@ class RecordWrite:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a list of commands comes to: at most one page, the records that change, one outcome per command.
+    """What a list of commands comes to: at most one page, the records that change, and the outcomes.
 
+    There is one outcome for each of the first commands, as many as fit; the others are to be decided on the next page.
     `vacant` is the number of the next page, which must still be free; it is set where the state was decisive but no
     page is written.
     """
@@ -107,11 +112,18 @@ class Draft:
     now_ms: int
     state: State = field(init=False)
     entries: tuple[Entry, ...] = ()
+    entries_bytes: int = 0
     changed: dict[RecordKey, Record] = field(default_factory=dict)
     decisive: bool = False
 
     def __post_init__(self) -> None:
         self.state = self.head.state if self.head else State()
+
+    def copy(self) -> "Draft":
+        """A draft as this one is now, whatever becomes of this one."""
+        twin = copy(self)
+        twin.records, twin.changed = dict(self.records), dict(self.changed)
+        return twin
 
     def version(self) -> int:
         """The version that the draft's page will have."""
@@ -125,7 +137,13 @@ class Draft:
         """Enter `entry` and give its id. Raises BrokenInvariantError where it would break the books."""
         self.state = apply(self.state, entry)
         self.entries = (*self.entries, entry)
+        self.entries_bytes += entry_bytes(entry)
         return entry_id(self.version(), len(self.entries) - 1)
+
+    def fits(self) -> bool:
+        """Whether one page and one transaction hold all of it."""
+        size = page_bytes(self.account_id, self.head, self.now_ms, self.state, self.entries_bytes)
+        return len(self.entries) <= MAX_ENTRIES and size <= MAX_PAGE_BYTES and len(self.changed) < MAX_ACTIONS
 
     def get(self, key: RecordKey, kind: type[AnyRecord]) -> AnyRecord | None:
         """The record under `key`, None if there is none."""
@@ -178,16 +196,22 @@ def decide(
     catalog: Catalog,
     now_ms: int,
 ) -> Decision:
-    """Run the commands over one draft. Raises BrokenInvariantError where the books would not add up."""
+    """Run the commands over one draft, until the next one would not fit into it any more.
+
+    Raises BrokenInvariantError where the books would not add up, or a single command does not fit.
+    """
     draft = Draft(account_id, head, dict(records), catalog, now_ms)
     outcomes: list[Outcome] = []
     for command in commands:
-        saved = (draft.state, draft.entries, dict(draft.records), dict(draft.changed), draft.decisive)
+        saved = draft.copy()
         try:
-            outcomes.append(command.decide(draft))
+            outcome: Outcome = command.decide(draft)
         except (Problem, NotYet) as refusal:
-            draft.state, draft.entries, draft.records, draft.changed, draft.decisive = saved
-            outcomes.append(refusal)
+            draft, outcome = saved, refusal
+        if outcomes and not draft.fits():
+            draft = saved
+            break
+        outcomes.append(outcome)
     page = next_page(account_id, head, now_ms, draft.entries) if draft.entries else None
     require(page is None or page.state == draft.state, "the page's state is not the draft's")
     writes = tuple(

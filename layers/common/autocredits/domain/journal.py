@@ -17,6 +17,9 @@ from .ids import entry_id
 from .state import UNITS, Balance, State, state_from_map
 
 MAX_ENTRIES = 49
+MAX_PAGE_BYTES = 16 * 1024
+"""How long the text under a page's hash may be, in UTF-8."""
+
 NO_PAGE_HASH = "0" * 64
 
 WITHOUT_UNIT = ("opened", "standing")
@@ -122,12 +125,32 @@ def _page_map(version: int, at: int, entries: Sequence[Entry], state: State, pre
 
 def canonical_text(account_id: str, stored: Mapping[str, Any]) -> str:
     """The text under a page's hash: JSON of its stored form and its account's id, keys sorted, without spaces."""
-    return json.dumps({**stored, "account_id": account_id}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _text({**stored, "account_id": account_id})
 
 
 def hash_of(account_id: str, stored: Mapping[str, Any]) -> str:
     """The SHA-256 of the canonical text, in hexadecimal digits."""
     return hashlib.sha256(canonical_text(account_id, stored).encode()).hexdigest()
+
+
+def entry_bytes(entry: Entry) -> int:
+    """What an entry adds to the text under its page's hash, in UTF-8, with the comma that parts it from the next."""
+    return len(_text(entry.to_map()).encode()) + 1
+
+
+def page_bytes(account_id: str, head: Page | None, now_ms: int, state: State, entries_bytes: int) -> int:
+    """How long the text under the hash of the page after `head` is, with `entries_bytes` of entries and `state`."""
+    empty = _page_map(*_follows(head, now_ms), (), state, NO_PAGE_HASH)
+    return len(canonical_text(account_id, empty).encode()) + max(0, entries_bytes - 1)
+
+
+def _follows(head: Page | None, now_ms: int) -> tuple[int, int]:
+    """Version and time of the page after `head`: times never run backwards."""
+    return (head.version + 1, max(now_ms, head.at)) if head else (1, now_ms)
+
+
+def _text(stored: Mapping[str, Any]) -> str:
+    return json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def page_from_map(account_id: str, stored: Mapping[str, Any], stored_hash: str) -> Page:
@@ -144,17 +167,17 @@ def page_from_map(account_id: str, stored: Mapping[str, Any], stored_hash: str) 
 def next_page(account_id: str, head: Page | None, now_ms: int, entries: Sequence[Entry]) -> Page:
     """The page that follows `head` with `entries`: times never run backwards, the state is the one before plus them.
 
-    Raises BrokenInvariantError if the entries are none, too many, or would break the books.
+    Raises BrokenInvariantError if the entries are none, too many or too long, or would break the books.
     """
     require(0 < len(entries) <= MAX_ENTRIES, f"a page of {len(entries)} entries")
-    version = head.version + 1 if head else 1
-    at = max(now_ms, head.at) if head else now_ms
+    version, at = _follows(head, now_ms)
     state = head.state if head else State()
     for entry in entries:
         state = apply(state, entry)
     prev = head.hash if head else NO_PAGE_HASH
-    stored = _page_map(version, at, entries, state, prev)
-    return Page(account_id, version, at, tuple(entries), state, prev, hash_of(account_id, stored))
+    text = canonical_text(account_id, _page_map(version, at, entries, state, prev)).encode()
+    require(len(text) <= MAX_PAGE_BYTES, f"a page of {len(text)} bytes")
+    return Page(account_id, version, at, tuple(entries), state, prev, hashlib.sha256(text).hexdigest())
 
 
 # What the signed changes of each kind must look like: (posted, held, available after) → whether they may stand.

@@ -20,12 +20,16 @@ from pydantic import BaseModel
 from autocredits.domain.access import Caller, check_platform, check_reaches
 from autocredits.domain.decide import IdempotencyKey
 from autocredits.domain.errors import Problem, require
+from autocredits.ledger.time_limit import time_limit
 
 from .bodies import parse_body
 from .callers import caller_of
 from .problems import as_problem
 from .requests import PARAMETERS, Call, Event, QueryForm, read_json, read_key, read_nothing, read_parameters, read_query
 from .telemetry import logger
+
+ANSWERING_S = 0.5
+"""What is kept for the answer itself."""
 
 Answer = Response[str]
 BodyForm = type[BaseModel] | Callable[[Any], Any]
@@ -133,9 +137,10 @@ class Api:
         return declare
 
     def handle(self, event: Event, context: Any) -> dict[str, Any]:
-        """The Lambda handler: answers every call and every exception, and logs one line."""
+        """The Lambda handler: answers every call and every exception in time, and logs one line."""
         started_s = time.monotonic()
-        answer: dict[str, Any] = self.resolver.resolve(_routed(event), context)
+        with time_limit(context.get_remaining_time_in_millis() / 1000 - ANSWERING_S):
+            answer: dict[str, Any] = self.resolver.resolve(_routed(event), context)
         logger.info(
             "call",
             extra={

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from autocredits.domain.decide import Command
 from autocredits.domain.errors import Problem
@@ -17,7 +17,12 @@ from autocredits.domain.work.record import WorkRequest
 from .bodies import AmountFromZero, Body, OrderId, OrderWork, ProductId, StoreId, parse_body
 from .json_body import parse_json
 
+MAX_REASON = 500
+
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Reason = Annotated[str, Field(min_length=1), AfterValidator(lambda text: text[:MAX_REASON])]
+"""Cut, never refused: a result is not lost for its length."""
+
 Attempt = Annotated[int, Field(ge=1, le=999_999_999)]
 Method = Literal["bce", "qtrack", "tracking_generator"]
 
@@ -116,7 +121,7 @@ class _Placed(_OrderResult):
 
 
 class _Failed(_OrderResult):
-    reason: Text
+    reason: Reason
 
     def command(self, event: CloudEvent) -> Command:
         return self.result(event, "order", Settlement("released", Cause(actor=event.source, reason=self.reason)))
@@ -132,7 +137,7 @@ class _ConversionCompleted(_OrderResult):
 
 
 class _ConversionFailed(_OrderResult):
-    reason: Text
+    reason: Reason
     tracking: Method | None = None
 
     def command(self, event: CloudEvent) -> Command:
@@ -144,7 +149,7 @@ class _ConversionFailed(_OrderResult):
 class _SourcingResult(_Data):
     product_id: ProductId
     attempt: Attempt | None = None
-    reason: Text | None = None
+    reason: Reason | None = None
 
     def result(self, event: CloudEvent, settlement: Settlement) -> Command:
         return Result(

@@ -15,10 +15,14 @@ from autocredits.domain.journal import Page
 from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, Records
 
 from .ports import Clock, ConflictError, Store, UnavailableError
+from .time_limit import has_time
 
 BUDGET_S = 8.0
 BACKOFF_BASE_S = 0.02
 BACKOFF_CAP_S = 0.25
+
+MAX_COMMANDS = 49
+"""How many commands are tried at once: as many as give a page of entries, and few enough for one transactional read."""
 
 NO_PAGE = 0
 """The number of a page that never exists."""
@@ -69,7 +73,7 @@ class Ledger:
         """Do one command; NO_ACCOUNT for one that concerns no account, such as making a coupon.
 
         A command to which the account's state does not matter needs no page, and works even if none can be read.
-        Raises its Problem or NotYet, or Problem `try_again` when its outcome is unknown.
+        Raises its Problem or NotYet; Problem `try_again` when its outcome is unknown.
         """
         (answer,) = self.execute_all(account_id, [command], reads_page=reads_page and account_id != NO_ACCOUNT)
         if isinstance(answer, Accepted):
@@ -79,14 +83,14 @@ class Ledger:
     def execute_all(self, account_id: str, commands: Sequence[Command], *, reads_page: bool = True) -> list[Answer]:
         """Do the commands in as few pages as they need, and answer each.
 
-        Raises Problem `try_again` when the store does not let them through within 8 seconds, BrokenInvariantError for
-        books that do not add up.
+        Those that the store does not let through within 8 seconds, or as long as the call may take, get Problem
+        `try_again`. Raises BrokenInvariantError for books that do not add up.
         """
         deadline_s = self.clock.monotonic_s() + BUDGET_S
         answers: dict[int, Answer] = {}
         found: Records = {}
         pause_s = BACKOFF_BASE_S
-        while pending := [index for index in range(len(commands)) if index not in answers]:
+        while pending := [index for index in range(len(commands)) if index not in answers][:MAX_COMMANDS]:
             try:
                 settled = self._attempt(account_id, [commands[index] for index in pending], found, reads_page)
             except ConflictError as conflict:
@@ -96,12 +100,12 @@ class Ledger:
             else:
                 found = {}
                 answers.update({pending[position]: answer for position, answer in settled.items()})
-            if len(answers) < len(commands) and self.clock.monotonic_s() >= deadline_s:
-                raise Problem("try_again")
+            if self.clock.monotonic_s() >= deadline_s or not has_time():
+                break
             if not found and not settled:
                 self.clock.sleep_up_to(pause_s)
                 pause_s = min(BACKOFF_CAP_S, pause_s * 2)
-        return [answers[index] for index in range(len(commands))]
+        return [answers.get(index, Problem("try_again")) for index in range(len(commands))]
 
     def _attempt(
         self,

@@ -7,6 +7,7 @@ from autocredits.domain.errors import BrokenInvariantError, Problem, require
 from autocredits.domain.journal import MAX_ENTRIES, Entry, Page
 from autocredits.domain.state import Balance
 
+from .lists import read_work
 from .ports import Clock, Store
 
 PAGES_PER_READ = 100
@@ -81,6 +82,20 @@ def page_at(store: Store, account_id: str, at_ms: int) -> Page | None:
     return found
 
 
+def pages_of_order(store: Store, account_id: str, order_id: str, version: int) -> Iterator[Page]:
+    """The pages that touched an order, as its record names them, from `version` down.
+
+    Raises BrokenInvariantError where one is missing.
+    """
+    work = read_work(store, account_id, ("order", order_id))
+    for number in reversed(work.versions if work else ()):
+        if number <= version:
+            page = store.page(account_id, number)
+            if page is None:
+                raise BrokenInvariantError(f"page {number} is missing")
+            yield page
+
+
 def pages_down(store: Store, account_id: str, version: int, per_read: int) -> Iterator[Page]:
     """The pages from `version` down to 1. Raises BrokenInvariantError at a gap."""
     while version > 0:
@@ -104,8 +119,7 @@ def list_entries(
         return [], None
     lines: list[Line] = []
     deadline_s = clock.monotonic_s() + MAX_SECONDS_FILTERED
-    per_read = PAGES_PER_READ if filters.narrows() else min(limit, PAGES_PER_READ)
-    for number, page in enumerate(pages_down(store, account_id, start.version, per_read)):
+    for number, page in enumerate(_pages(store, account_id, filters, start.version, limit)):
         if filters.from_ms is not None and page.at < filters.from_ms:
             return lines, None
         if filters.narrows() and number and (number >= MAX_PAGES_FILTERED or clock.monotonic_s() > deadline_s):
@@ -117,6 +131,13 @@ def list_entries(
                     return lines, Position(page.version, line.index + 1)
                 lines.append(line)
     return lines, None
+
+
+def _pages(store: Store, account_id: str, filters: Filters, version: int, limit: int) -> Iterator[Page]:
+    """The pages from `version` down that may hold what is wanted."""
+    if filters.order_id is not None:
+        return pages_of_order(store, account_id, filters.order_id, version)
+    return pages_down(store, account_id, version, PAGES_PER_READ if filters.narrows() else min(limit, PAGES_PER_READ))
 
 
 def _checked(store: Store, account_id: str, start: Position) -> Position:

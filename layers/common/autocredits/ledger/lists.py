@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from autocredits.domain.access import Caller, may_access_store
 from autocredits.domain.purchases.record import PURCHASES, Purchase
+from autocredits.domain.records import RecordList
 from autocredits.domain.work.record import ORDERS, ORDERS_BY_STATUS, Work
 
-from .ports import Store
+from .ports import Clock, Store, list_position
+from .time_limit import OutOfTimeError, time_limit
 
 MAX_RECORDS = 500
 RECORDS_PER_READ = 100
+MAX_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,44 +39,62 @@ def read_purchase(store: Store, account_id: str, purchase_id: str) -> Purchase |
 def walk_orders(
     store: Store, account_id: str, status: str | None, *, start: str, newest_first: bool, per_read: int
 ) -> Iterator[Found | str]:
-    """The orders of a list beyond `start`, and, for an order that has left it meanwhile, its position alone.
+    """The orders of a list beyond `start`, each once, and the positions alone of what has no place in it any more.
 
-    `queued` and `failed` have a list of their own; the other statuses are looked for among all orders.
+    `queued` and `failed` have a list of their own; the other statuses are looked for among all orders. An index may
+    show an order twice as it moves, so one that a reader has passed at its present place is not shown again.
     """
     which = ORDERS_BY_STATUS.get(status or "", ORDERS)
+    begun, seen = start, set[str]()
     while True:
         listed = store.list(which, account_id, start=start, newest_first=newest_first, limit=per_read)
-        keys = dict.fromkeys(("order", one.item_id) for one in listed)  # an index may show an order twice as it moves
+        keys = dict.fromkeys(("order", one.item_id) for one in listed)
         records = store.read(account_id, list(keys))
         for one in listed:
             work = records.get(("order", one.item_id))
-            fits = isinstance(work, Work) and status in (None, work.status)
-            yield Found(one.position, work) if isinstance(work, Work) and fits else one.position
+            fits = isinstance(work, Work) and status in (None, work.status) and one.item_id not in seen
+            if isinstance(work, Work) and fits and not _passed(work, which, begun, newest_first=newest_first):
+                seen.add(one.item_id)
+                yield Found(one.position, work)
+            else:
+                yield one.position
         if len(listed) < per_read:
             return
         start = listed[-1].position
 
 
+def _passed(work: Work, which: RecordList, start: str, *, newest_first: bool) -> bool:
+    """Whether the order's present place in the list lies before `start`."""
+    place = next(list_position(at.at_ms, at.item_id) for at in work.listings() if at.list == which)
+    return bool(start) and (place >= start if newest_first else place <= start)
+
+
 def list_orders(
-    store: Store, account_id: str, caller: Caller, status: str | None, *, start: str, limit: int
+    store: Store, clock: Clock, account_id: str, caller: Caller, status: str | None, *, start: str, limit: int
 ) -> tuple[list[Work], str | None]:
     """At most `limit` orders that the caller may see, newest first, and where to go on; None at the end.
 
-    At most 500 records are looked at, so a list may be shorter and still go on.
+    At most 500 records are looked at, in about 10 seconds, so a list may be shorter and still go on.
     """
     works: list[Work] = []
     filtered = status not in (None, *ORDERS_BY_STATUS) or caller.store_id is not None
     per_read = RECORDS_PER_READ if filtered else limit
     orders = walk_orders(store, account_id, status, start=start, newest_first=True, per_read=per_read)
     position = start
-    for number, found in enumerate(orders):
-        if len(works) == limit:
-            return works, position
-        position = found.position if isinstance(found, Found) else found
-        if isinstance(found, Found) and may_access_store(caller, found.work.store_id):
-            works.append(found.work)
-        if number + 1 == MAX_RECORDS:
-            return works, position
+    try:
+        with time_limit(MAX_SECONDS, clock.monotonic_s):
+            for number, found in enumerate(orders):
+                if len(works) == limit:
+                    return works, position
+                position = found.position if isinstance(found, Found) else found
+                if isinstance(found, Found) and may_access_store(caller, found.work.store_id):
+                    works.append(found.work)
+                if number + 1 == MAX_RECORDS:
+                    return works, position
+    except OutOfTimeError:
+        if position == start:
+            raise
+        return works, position
     return works, None
 
 

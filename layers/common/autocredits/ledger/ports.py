@@ -1,7 +1,7 @@
 """What the ledger asks of the outside: a store, a queue, a clock. `adapters` has the real ones."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -117,8 +117,8 @@ class Queue(Protocol):
         """Send the body, unchanged, to the dead letters, with the reason."""
         ...
 
-    def defer(self, receipt: str, seconds: int) -> None:
-        """Show the received message again after `seconds`."""
+    def defer(self, delays: Mapping[str, int]) -> None:
+        """Show received messages again after so many seconds each, by their receipts."""
         ...
 
 

@@ -11,9 +11,11 @@ from autocredits.domain.work.record import Work
 from .commit import Ledger
 from .lists import Found, walk_orders
 from .ports import Queue
+from .time_limit import OutOfTimeError, check_time, time_limit
 
 MAX_RESENT = 100
 MAX_SECONDS = 15.0
+QUEUE_AND_SEND_S = 8.0
 
 
 def send_if_queued(queue: Queue, account_id: str, work: Work) -> None:
@@ -32,22 +34,38 @@ def resend(ledger: Ledger, queue: Queue, account_id: str, command: ResendOrder) 
 def resend_failed(ledger: Ledger, queue: Queue, account_id: str, caller: Caller, request_id: str) -> tuple[int, bool]:
     """Resend failed orders that the caller may see, the longest waiting first.
 
-    Gives how many were sent (at most 100, or as many as 15 seconds allow), and whether there are more.
+    Gives how many were sent (at most 100, or as many as 15 seconds allow), and whether there are more. Orders that
+    cannot be resent, for they have failed too often, are passed by.
     """
-    resent, deadline_s = 0, ledger.clock.monotonic_s() + MAX_SECONDS
+    resent = 0
     failed = walk_orders(ledger.store, account_id, "failed", start="", newest_first=False, per_read=MAX_RESENT)
-    for found in failed:
-        if not isinstance(found, Found) or found.work.resent_by == request_id:
-            continue
-        if not may_access_store(caller, found.work.store_id):
-            continue
-        if resent == MAX_RESENT or ledger.clock.monotonic_s() > deadline_s:
-            return resent, True
-        try:
-            resend(ledger, queue, account_id, ResendOrder(caller, found.work.work_id, request_id))
-        except Problem as problem:
-            if problem.code != "invalid_transition":  # somebody else has resent it meanwhile
-                raise
-        else:
-            resent += 1
+    try:
+        with time_limit(MAX_SECONDS, ledger.clock.monotonic_s):
+            for found in failed:
+                if not isinstance(found, Found) or found.work.resent_by == request_id:
+                    continue
+                if not may_access_store(caller, found.work.store_id):
+                    continue
+                if resent == MAX_RESENT:
+                    return resent, True
+                resent += _resend_again(ledger, queue, account_id, ResendOrder(caller, found.work.work_id, request_id))
+    except OutOfTimeError:
+        return resent, True
     return resent, False
+
+
+def _resend_again(ledger: Ledger, queue: Queue, account_id: str, command: ResendOrder) -> int:
+    """How many orders this has resent: 1, or 0 for one that somebody else has resent, or that has failed too often.
+
+    Raises OutOfTimeError where there is no time to queue the order and to send its message.
+    """
+    check_time(QUEUE_AND_SEND_S)
+    try:
+        resend(ledger, queue, account_id, command)
+    except Problem as problem:
+        if problem.code == "try_again":
+            check_time()
+        if problem.code not in ("invalid_transition", "too_many_attempts"):
+            raise
+        return 0
+    return 1

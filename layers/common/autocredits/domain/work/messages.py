@@ -166,7 +166,7 @@ class ConversionRequested(Message):
     tracking_number: str
 
     def decide(self, draft: Draft) -> Done:
-        """Raises NotYet; Problem `account_not_found`, `order_conflict`, and the two for what is too many: dead letters."""
+        """Raises NotYet; Problem `account_not_found`, `order_conflict`, the two for what is too many: dead letters."""
         work = self.find(draft)
         if work is None:
             if self.order_type != "manual":
