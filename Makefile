@@ -18,7 +18,7 @@ token: .venv/done ## print a token for it (ACCOUNT=…, SCOPE="…", STORE=…)
 reset: .venv/done ## forget its data
 	@$(BIN)/python -m dev.stack.reset
 
-dead-letters: .venv/done ## list its dead letters (REDRIVE=1 puts them back on the queue)
+dead-letters: .venv/done ## list dead letters, on AWS with STACK=… or QUEUE_URL=… (REASON=… some; REDRIVE=1 puts them back)
 	@$(BIN)/python -m dev.stack.dead_letters
 
 test: .venv/done ## every suite, end to end last
