@@ -131,26 +131,27 @@ class WorkRequested(Message):
         """Raises Problem `account_not_found`, `order_conflict`, and the two for what is too many: dead letters."""
         work = self.find(draft)
         if work is None:
-            return Done(did="duplicate") if self.attempt is not None else self.start(draft, None)
+            return Done(did="duplicate") if self.attempt is not None else self.start(draft, None, self.request)
         queued = work.status == "queued"
         if work.has_seen(self.digest()) or (self.attempt is not None and not (queued and self.attempt == work.attempt)):
             return self.changes_nothing(draft, work, "duplicate")
         if work.store_id != self.request.store_id:
             raise Problem("order_conflict", f"This {work.kind} belongs to another store of the account.")
         if work.status in FAILED:
-            return self.start(draft, work)
+            return self.start(draft, work, self.request)
         if not is_same_work(work, self.request):
             raise Problem("order_conflict", f"This {work.kind} was requested with different details.")
-        return self.start(draft, work) if queued else self.changes_nothing(draft, work, "duplicate")
+        if not queued:
+            return self.changes_nothing(draft, work, "duplicate")
+        return self.start(draft, work, work.request())  # as it was queued, whichever of its methods is named here
 
-    def start(self, draft: Draft, work: Work | None) -> Done:
+    def start(self, draft: Draft, work: Work | None, request: WorkRequest) -> Done:
         """Hold credits for new work, a new attempt, or a queued one; what was charged before is not charged again."""
-        begun = begin(draft, work, self.request, held_status(self.request))
-        parts = self.request.part_names()
-        missing = tuple(part for part in parts if begun.live_entry_id(part, self.request.tracking) is None)
+        begun = begin(draft, work, request, held_status(request))
+        missing = tuple(part for part in request.part_names() if begun.live_entry_id(part, request.tracking) is None)
         if work is not None and not missing:
             return self.changes_nothing(draft, work, "duplicate")
-        return hold_for(draft, self, begun, self.request, missing)
+        return hold_for(draft, self, begun, request, missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
