@@ -1,8 +1,8 @@
-"""The ports in memory. They keep what the real adapters keep: stored forms, not objects."""
+"""The ports in memory. They keep what the real adapters keep: stored forms, not objects, and a call's deadline."""
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
 from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList, Records
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot, list_position, shard_of
+from autocredits.ledger.time_limit import check_time
 
 MAX_ACTIONS = 100
 MAX_ITEM_BYTES = 400 * 1024
@@ -19,7 +20,7 @@ MAX_COMMIT_BYTES = 4 * 1024 * 1024
 
 @dataclass(slots=True)
 class MemoryStore:
-    """A Store in memory; every call is atomic."""
+    """A Store in memory; every call is atomic, and none is begun that might end too late."""
 
     pages: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     records: dict[tuple[str, RecordKey], str] = field(default_factory=dict)
@@ -27,18 +28,21 @@ class MemoryStore:
 
     def head(self, account_id: str) -> Page | None:
         """The newest page."""
+        check_time()
         with self.lock:
             versions = self.pages.get(account_id)
             return self.page(account_id, max(versions)) if versions else None
 
     def page(self, account_id: str, version: int) -> Page | None:
         """The page with this number."""
+        check_time()
         with self.lock:
             stored = self.pages.get(account_id, {}).get(version)
         return page_from_map(account_id, json.loads(stored[0]), stored[1]) if stored else None
 
     def pages_before(self, account_id: str, version: int, limit: int) -> Sequence[Page]:
         """At most `limit` pages below `version`, newest first."""
+        check_time()
         with self.lock:
             versions = sorted((number for number in self.pages.get(account_id, {}) if number < version), reverse=True)
             pages = [self.page(account_id, number) for number in versions[:limit]]
@@ -46,6 +50,7 @@ class MemoryStore:
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """Those of the records that exist. Raises ValueError for one that is asked for twice."""
+        check_time()
         _check_keys(keys)
         with self.lock:
             found = {key: self.records.get(_place(account_id, key)) for key in keys}
@@ -53,6 +58,7 @@ class MemoryStore:
 
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
         """Page and records at one moment. Raises ValueError for more than one transaction reads."""
+        check_time()
         _check_keys(keys, MAX_ACTIONS - 1)
         with self.lock:
             return Snapshot(version in self.pages.get(account_id, {}), self.read(account_id, keys))
@@ -68,6 +74,7 @@ class MemoryStore:
         shard: int | None = None,
     ) -> Sequence[Listed]:
         """Items beyond `start`, as their records say."""
+        check_time()
         with self.lock:
             stored = list(self.records.items())
         listed = sorted({item for place, text in stored for item in _listed(which, place, text, shard)})
@@ -83,6 +90,7 @@ class MemoryStore:
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
     ) -> None:
         """All or nothing, under every condition. Raises ValueError for what DynamoDB would not take at all."""
+        check_time()
         _check_size(page, vacant, writes)
         with self.lock:
             stored = self.read(account_id, [write.key for write in writes])
@@ -147,15 +155,19 @@ class MemoryQueue:
 
     def send(self, account_id: str, body: str) -> None:
         """Keep a message."""
+        check_time()
         self.sent.append((account_id, body))
 
     def dead_letter(self, body: str, reason: str) -> None:
         """Keep a dead letter."""
+        check_time()
         self.dead.append({"body": body, "reason": reason})
 
-    def defer(self, receipt: str, seconds: int) -> None:
-        """Keep how long the message was deferred."""
-        self.delays[receipt] = seconds
+    def defer(self, delays: Mapping[str, int]) -> None:
+        """Keep how long each message was deferred: ten in a call."""
+        for start in range(0, len(delays), 10):
+            check_time()
+            self.delays.update(list(delays.items())[start : start + 10])
 
 
 @dataclass(slots=True)
