@@ -258,6 +258,11 @@ class Account:
         keys = [key for account_id, key in self.store.records if account_id == self.account_id]
         return [record for record in self.store.read(self.account_id, keys).values() if isinstance(record, Work)]
 
+    def age(self, rev: int, work_id: str = "o1") -> None:
+        """Let the order have been written so often."""
+        place = (self.account_id, ("order", work_id))
+        self.store.records[place] = json.dumps(json.loads(self.store.records[place]) | {"rev": rev})
+
     def set_standing(self, **changes: Any) -> None:
         """Change status, add-on or threshold."""
         self.do(ChangeStanding(PLATFORM, changes))
