@@ -8,6 +8,7 @@ import pytest
 
 from autocredits.domain.access import Caller
 from autocredits.domain.decide import Command, IdempotencyKey, RecordWrite
+from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Page
 from autocredits.domain.money import parse_amount
 from autocredits.domain.work.calls import Debit, Hold, QueueOrder, ResendOrder
@@ -26,6 +27,7 @@ from tests.kit.builders import (
     capture,
     completed,
     conversion,
+    conversion_failed,
     debit,
     failed,
     hold,
@@ -38,6 +40,7 @@ from tests.kit.builders import (
     queue_order,
     release,
     requested,
+    sourcing,
 )
 from tests.kit.memory import MemoryStore
 from tests.kit.prices import CELLS
@@ -168,7 +171,7 @@ def parts_of(account: Account) -> dict[str, str]:
     return {name: part.status for name, part in account.work().parts.items()}
 
 
-def test_a_capture_takes_all_open_parts() -> None:
+def test_a_capture_takes_the_whole_hold() -> None:
     """Each part is captured in an entry of its own."""
     account = holding()
     page = account.do(capture()).page
@@ -181,7 +184,7 @@ def test_a_capture_takes_all_open_parts() -> None:
     check_books(account)
 
 
-def test_a_release_gives_all_open_parts_back() -> None:
+def test_a_release_gives_the_whole_hold_back() -> None:
     """Each part is released in an entry of its own, with the reason."""
     account = holding()
     page = account.do(release()).page
@@ -259,6 +262,105 @@ def test_what_is_partly_captured_releases_the_rest() -> None:
     assert (account.balance(), account.work().status) == ((9900, 0), "ordered")
     assert account.did(capture()) == "captured_already"
     assert account.did(release()) == "released_already"
+
+
+# What happened after an attempt's first hold: the commands until a call was answered by nobody, the call, and a
+# conversion that was opened before the caller asked again.
+OPENED_LATER: dict[str, tuple[Callable[[], list[Command]], Callable[..., Command], Callable[[], Command]]] = {
+    "captured, then a conversion over HTTP": (
+        lambda: [hold(order())],
+        capture,
+        lambda: hold(order(tracking="bce")),
+    ),
+    "captured, then a conversion by queue": (
+        lambda: [hold(order())],
+        capture,
+        lambda: conversion(tracking="bce"),
+    ),
+    "requested by queue, captured, then a conversion": (
+        lambda: [requested()],
+        capture,
+        lambda: conversion(tracking="bce"),
+    ),
+    "captured with its conversion, then another method": (
+        lambda: [hold(order(tracking="bce"))],
+        capture,
+        lambda: conversion(tracking="qtrack"),
+    ),
+    "a manual order captured, then another method": (
+        lambda: [hold(order(order_type="manual", tracking="bce"))],
+        capture,
+        lambda: hold(order(order_type="manual", tracking="qtrack")),
+    ),
+    "a manual order released, then another method": (
+        lambda: [hold(order(order_type="manual", tracking="bce"))],
+        release,
+        lambda: hold(order(order_type="manual", tracking="qtrack")),
+    ),
+    "a manual order released, then the same method": (
+        lambda: [hold(order(order_type="manual", tracking="bce"))],
+        release,
+        lambda: hold(order(order_type="manual", tracking="bce")),
+    ),
+    "the rest released, then another method": (
+        lambda: [hold(order(tracking="bce")), capture(parts=["order"])],
+        release,
+        lambda: conversion(tracking="qtrack"),
+    ),
+    "the rest released, then the same method": (
+        lambda: [hold(order(tracking="bce")), capture(parts=["order"])],
+        release,
+        lambda: conversion(tracking="bce"),
+    ),
+    "the rest captured, its conversion failed, then the same method": (
+        lambda: [hold(order(tracking="bce")), conversion_failed()],
+        capture,
+        lambda: conversion(tracking="bce"),
+    ),
+    "a second attempt captured, then a conversion": (
+        lambda: [hold(order(tracking="bce")), release(), hold(order())],
+        lambda: capture(attempt=2),
+        lambda: conversion(tracking="bce"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OPENED_LATER)
+def test_a_call_again_never_settles_what_was_opened_later(case: str) -> None:
+    """Without `parts` a call means the attempt's first hold, so it moves nothing; a later conversion is named."""
+    before, call, later = OPENED_LATER[case]
+    account = opened(RICH, 100_000)
+    for command in (*before(), call()):
+        account.do(command)
+    account.do(later())
+    work, page = account.work(), account.page()
+    assert work.open_parts() == ("tracking",)
+    for _ in range(2):
+        assert account.did(call()) in ("captured_already", "released_already")
+        assert (account.work(), account.page()) == (work, page)
+    account.do(capture(attempt=work.attempt, parts=["tracking"]))
+    assert account.work().status == "shipped"
+    check_books(account)
+
+
+def test_a_conversion_that_was_opened_later_is_not_part_of_a_first_call_either() -> None:
+    """What the hold set aside is taken, and a call that ends the hold otherwise finds nothing of it open."""
+    account = holding(tracking="none")
+    account.do(conversion(tracking="bce"))
+    assert account.did(capture()) == "captured"
+    assert parts_of(account) == {"order": "captured", "tracking": "open"}
+    assert account.refusal(release()).code == "invalid_transition"
+    assert account.balance() == (9900, 33)
+
+
+def test_a_conversion_whose_order_was_debited_is_a_first_hold() -> None:
+    """The attempt has no other, so calls without `parts` mean that."""
+    account = opened(RICH)
+    for command in (debit(order()), hold(order(tracking="bce")), capture(), hold(order(tracking="qtrack"))):
+        account.do(command)
+    assert account.did(capture()) == "captured_already"
+    assert account.refusal(release()).code == "invalid_transition"
+    assert account.balance() == (RICH - 133, 150)
 
 
 @pytest.mark.parametrize(("managed", "left"), [(None, 97_650), (2350, 97_650), (2110, 97_890), (0, 100_000)])
@@ -474,6 +576,19 @@ def test_work_that_was_converted_later_is_still_the_same_work() -> None:
     assert answer(account.do(queue_order(order(tracking="qtrack")))) == ("ordered", 1)
 
 
+def test_the_first_work_again_after_another_conversion_is_still_the_same_work() -> None:
+    """Its own conversion failed, and another method came instead: nothing changes under another key."""
+    account = opened(1000)
+    account.do(queue_order(order(tracking="qtrack")))
+    for command in (own_message(account.work()), placed(), conversion_failed(), conversion(tracking="bce")):
+        account.do(command)
+    work = account.work()
+    for tracking in ("qtrack", "bce", "none"):
+        assert answer(account.do(queue_order(order(tracking=tracking)))) == ("ordered", 1)
+    assert account.refusal(queue_order(order(tracking="tracking_generator"))).code == "order_conflict"
+    assert (account.work(), account.balance()) == (work, (900, 33))
+
+
 OTHER_WORK = [order(order_type="fba"), order(tracking="bce"), order(store_id="s2")]
 
 
@@ -552,12 +667,12 @@ def test_a_replay_for_known_work_keeps_its_first_status() -> None:
 
 def test_a_replay_goes_before_a_conflict() -> None:
     """The first answer comes again even once the order stands for other work."""
-    account = opened(1000)
+    account = opened(1000, 10_000)
     key = idempotency()
     account.do(queue_order(order(), key))
     account.do(own_message(account.work()))
     account.do(failed())
-    account.do(queue_order(order(tracking="bce")))
+    account.do(queue_order(order(order_type="fba")))
     assert account.do(queue_order(order(), key)).replayed()
     assert account.refusal(queue_order(order())).code == "order_conflict"
 
@@ -660,3 +775,139 @@ def test_an_unknown_account_queues_and_resends_nothing() -> None:
     assert account.refusal(queue_order(order())).code == "account_not_found"
     assert account.refusal(queued_by(bound, order())).code == "account_not_found"
     assert account.refusal(again()).code == "account_not_found"
+
+
+# ---------------------------------------------------------------- too_many_attempts
+
+
+def refused_99_times() -> Account:
+    """An account whose order o1 and product p1 have failed at attempt 99, and which could pay for them by now."""
+    account = opened(0)
+    for _ in range(99):
+        account.do(requested())
+        account.do(sourcing())
+    account.do(adjust("auto_order", 1000))
+    assert standing(account) == ("failed", 99)
+    return account
+
+
+NEW_ATTEMPTS: dict[str, Callable[[], Command]] = {
+    "resend": again,
+    "order": lambda: queue_order(order()),
+    "order of another kind": lambda: queue_order(order(order_type="fba")),
+    "debit": lambda: debit(order()),
+    "hold": lambda: hold(order()),
+    "debited sourcing": lambda: debit(product()),
+    "held sourcing": lambda: hold(product()),
+}
+
+
+@pytest.mark.parametrize("door", NEW_ATTEMPTS)
+def test_a_hundredth_attempt_is_refused_before_anything_is_written(door: str) -> None:
+    """409 `too_many_attempts`: the order stays `failed`, for a message could never fund it."""
+    account = refused_99_times()
+    before = account.works(), account.page()
+    problem = account.refusal(NEW_ATTEMPTS[door]())
+    assert (problem.code, problem.status) == ("too_many_attempts", 409)
+    assert (account.works(), account.page()) == before
+
+
+def test_the_99th_attempt_is_queued_and_funded() -> None:
+    """Whatever is queued can be funded by its message, and what is held can end."""
+    account = opened(0)
+    for _ in range(98):
+        account.do(requested())
+    account.do(adjust("auto_order", 1000))
+    account.do(again())
+    assert standing(account) == ("queued", 99)
+    assert account.did(own_message(account.work())) == "held"
+    assert account.did(release(attempt=99)) == "released"
+    assert account.refusal(again()).code == "too_many_attempts"
+    assert account.balance() == (1000, 0)
+    check_books(account)
+
+
+def test_an_order_without_credits_is_never_queued_in_vain() -> None:
+    """Sent again two hundred times it is refused at the hundredth attempt, and no more is queued than can be funded."""
+    account = opened(0)
+    account.do(queue_order(order()))
+    outcomes = []
+    for number in range(200):
+        if account.work().status == "queued":
+            account.do(own_message(account.work()))
+        try:
+            outcomes.append(account.did(again(request_id=f"r{number}")))
+        except Problem as problem:
+            outcomes.append(problem.code)
+    assert outcomes == ["resent"] * 98 + ["too_many_attempts"] * 102
+    account.do(adjust("auto_order", 1000))
+    assert account.refusal(again(request_id="after the top-up")).code == "too_many_attempts"
+    assert standing(account) == ("failed", 99)
+
+
+def test_a_key_that_was_answered_is_answered_at_any_number_of_attempts() -> None:
+    """A replay comes before `too_many_attempts`."""
+    account, queued, charged = opened(1000), idempotency(), idempotency()
+    account.do(hold(order(), charged))
+    account.do(failed())
+    account.do(queue_order(order(), queued))
+    for _ in range(98):
+        account.do(requested())
+        account.do(failed())
+    assert standing(account) == ("failed", 99)
+    assert account.do(hold(order(), charged)).replayed()
+    assert account.do(queue_order(order(), queued)).replayed()
+
+
+def settled_until_refused() -> tuple[Account, list[str]]:
+    """A manual order whose conversion is held and released until that is refused, and what was said."""
+    account, said = opened(1000), ["held"]
+    manual = order(order_type="manual", tracking="bce")
+    account.do(hold(manual))
+    while said[-1] == "held":
+        account.do(release(parts=["tracking"]))
+        try:
+            said.append(account.did(hold(manual)))
+        except Problem as problem:
+            said.append(problem.code)
+    return account, said
+
+
+def test_at_900_changes_nothing_new_is_opened() -> None:
+    """409 `too_many_attempts` for the 451st hold and for a debit; the record grows no more."""
+    account, said = settled_until_refused()
+    assert said == ["held"] * 450 + ["too_many_attempts"]
+    work = account.work()
+    assert (work.rev, work.attempt, len(work.versions)) == (900, 1, 900)
+    for door in (debit, hold):
+        for tracking in ("bce", "qtrack"):
+            problem = account.refusal(door(order(order_type="manual", tracking=tracking)))
+            assert (problem.code, problem.status) == ("too_many_attempts", 409)
+    assert account.did(queue_order(order(order_type="manual", tracking="bce"))) == "queued"
+    assert account.work() == work
+    check_books(account)
+
+
+@pytest.mark.parametrize("door", [capture, release])
+def test_what_is_open_after_900_changes_still_ends(door: Callable[..., Command]) -> None:
+    """By a call or by a message, part by part."""
+    account = opened(1000)
+    account.do(hold(order(tracking="bce")))
+    account.age(900)
+    assert account.did(door(parts=["tracking"])) in ("captured", "released")
+    assert account.did(failed()) == "released"
+    assert account.work().rev == 902
+    for command in (again(), queue_order(order()), hold(order()), debit(order())):
+        assert account.refusal(command).code == "too_many_attempts"
+    check_books(account)
+
+
+def test_an_order_queued_after_899_changes_is_funded() -> None:
+    """The limit is told before anything is queued, never after."""
+    account = opened(1000)
+    for command in (requested(), failed()):
+        account.do(command)
+    account.age(899)
+    account.do(again())
+    assert account.did(own_message(account.work())) == "held"
+    assert (account.work().rev, account.did(placed())) == (901, "captured")

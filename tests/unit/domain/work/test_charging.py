@@ -24,6 +24,7 @@ from tests.kit.builders import (
     PLATFORM,
     Account,
     capture,
+    completed,
     debit,
     hold,
     merchant,
@@ -139,7 +140,10 @@ def test_a_price_is_of_the_card_in_force_and_a_hold_keeps_its_card() -> None:
 
 
 def test_what_a_failed_attempt_has_paid_is_not_charged_again() -> None:
-    """A conversion that was captured before the order failed stays paid; the new attempt holds the order alone."""
+    """A conversion that was captured before the order failed stays paid; the new attempt holds the order alone.
+
+    It is `shipped` once its conversion is told again.
+    """
     account = rich()
     account.do(hold(order(tracking="qtrack")))
     account.do(capture(parts=["tracking"]))
@@ -147,8 +151,10 @@ def test_what_a_failed_attempt_has_paid_is_not_charged_again() -> None:
     account.do(hold(order(tracking="qtrack")))
     assert account.balance() == (RICH - 150, 100)
     account.do(capture(attempt=2))
-    assert account.work().credits == 250
-    assert account.work().status == "shipped"
+    assert (account.work().credits, account.work().status) == (250, "ordered")
+    account.do(completed())
+    assert (account.work().credits, account.work().status) == (250, "shipped")
+    assert account.balance() == (RICH - 250, 0)
 
 
 # ---------------------------------------------------------------- insufficient_credits, insufficient_managed_balance
@@ -285,6 +291,7 @@ class Scenario:
     catalog: Catalog = CATALOG
     request: WorkRequest = field(default_factory=lambda: order(order_type="fba", tracking="bce"))
     key: IdempotencyKey = field(default_factory=lambda: IdempotencyKey("k1", "as sent"))
+    changes: int = 1
 
     def balance(self, unit: str, posted: int) -> None:
         """Leave so much of the unit."""
@@ -304,7 +311,7 @@ class Scenario:
             "created_at": NOW_MS,
             "updated_at": NOW_MS,
             "status_at": NOW_MS,
-            "rev": 1,
+            "rev": self.changes,
         }
         self.records["order", "o1"] = Work(**(known | values))  # type: ignore[arg-type]
 
@@ -354,6 +361,11 @@ def _managed_frozen(scenario: Scenario) -> None:
     scenario.balance("managed", -1)
 
 
+def _too_many_changes(scenario: Scenario) -> None:
+    scenario.changes = 900
+    scenario.known_work(status="failed", charged={})
+
+
 def _no_card(scenario: Scenario) -> None:
     scenario.catalog = Catalog((), ())
 
@@ -375,8 +387,9 @@ FAULTS: list[tuple[Callable[[Scenario], None], str]] = [
     (_conflict, "order_conflict"),
     (_inactive, "account_inactive"),
     (_no_add_on, "orders_processor_inactive"),
-    (_frozen, "balance_frozen"),
-    (_managed_frozen, "balance_frozen"),
+    (_frozen, "balance_frozen auto_order"),
+    (_managed_frozen, "balance_frozen managed"),
+    (_too_many_changes, "too_many_attempts"),
     (_no_card, "unknown_rate"),
     (_no_credits, "insufficient_credits auto_order"),
     (_no_managed, "insufficient_managed_balance managed"),
@@ -454,6 +467,7 @@ def test_a_frozen_balance_is_named(state: State, unit: str) -> None:
         check_standing(state, order(order_type="fba"), ("order",))
     assert (refused.value.code, refused.value.status) == ("balance_frozen", 403)
     assert f"The {unit} balance is below zero." in refused.value.detail
+    assert refused.value.extra == {"unit": unit}
 
 
 @pytest.mark.parametrize(
@@ -462,9 +476,9 @@ def test_a_frozen_balance_is_named(state: State, unit: str) -> None:
         ({"managed": -1}, order(), "accepted"),
         ({"managed": -1}, product(), "accepted"),
         ({"managed": -1}, order(order_type="manual", tracking="bce"), "accepted"),
-        ({"managed": -1}, order(order_type="fba"), "balance_frozen"),
-        ({"auto_order": -1}, order(), "balance_frozen"),
-        ({"auto_order": -1}, product(), "balance_frozen"),
+        ({"managed": -1}, order(order_type="fba"), "balance_frozen managed"),
+        ({"auto_order": -1}, order(), "balance_frozen auto_order"),
+        ({"auto_order": -1}, product(), "balance_frozen auto_order"),
         ({"auto_order": 0}, order(), "insufficient_credits auto_order"),
         ({"finder": -1}, order(order_type="fba"), "accepted"),
     ],
@@ -568,5 +582,5 @@ def test_an_entry_that_ends_a_part_says_how_it_was_opened() -> None:
     account = rich()
     account.do(hold(order()))
     account.do(hold(order(tracking="qtrack")))
-    page = account.do(capture()).page
+    page = account.do(capture(parts=["order", "tracking"])).page
     assert [(entry.part, entry.tracking) for entry in page.entries] == [("order", "none"), ("tracking", "qtrack")]

@@ -1,11 +1,11 @@
 """How work goes from attempt to attempt and from status to status."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from autocredits.domain.decide import Draft
+from autocredits.domain.decide import Command, Draft
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.work.calls import ResendOrder
 from autocredits.domain.work.charging import Cause, Price
@@ -13,6 +13,7 @@ from autocredits.domain.work.lifecycle import (
     HOLD_MS,
     Settlement,
     begin,
+    complete_charged,
     held_status,
     is_same_work,
     put_work,
@@ -21,7 +22,7 @@ from autocredits.domain.work.lifecycle import (
 )
 from autocredits.domain.work.lifecycle import debit as debit_work
 from autocredits.domain.work.lifecycle import hold as hold_work
-from autocredits.domain.work.record import Part, Work, WorkRequest
+from autocredits.domain.work.record import Part, Progress, Work, WorkRequest
 from tests.kit.books import check_books
 from tests.kit.builders import (
     ACCOUNT_ID,
@@ -40,6 +41,7 @@ from tests.kit.builders import (
     page_of,
     placed,
     product,
+    queue_order,
     release,
     requested,
     state_of,
@@ -88,18 +90,22 @@ def test_new_work_begins_with_attempt_one() -> None:
     """It has what was asked for, and the time of its page."""
     request = order(order_type="fba", tracking="bce")
     work = begin(draft_of(), None, request, "processing")
+    assert work.asked == ("bce",)
     assert (work.request(), work.status, work.attempt) == (request, "processing", 1)
     assert (work.created_at, work.parts, work.charged) == (NOW_MS, {}, {})
 
 
 @pytest.mark.parametrize("status", ["failed", "rejected"])
 def test_failed_work_begins_as_a_new_attempt(status: str) -> None:
-    """Its work may differ; hold and reason of the earlier attempt are gone, charges and messages stay."""
-    failed_work = new_work(status=status, reason="why", attempt=3, charged={"tracking:bce": "2.0"}, seen=("m",))
+    """Its work may differ; what the earlier attempt was told is gone, charges, methods and messages stay."""
+    told: dict[str, Any] = {"reason": "why", "tracking_number": "OLD1", "supplier_order_id": "s", "converted": True}
+    failed_work = new_work(status=status, attempt=3, charged={"tracking:bce": "2.0"}, seen=("m",), **told)
     request = order(order_type="fba", tracking="qtrack")
     work = begin(draft_of(), replace(failed_work, parts={"order": PART}), request, "queued")
     assert (work.request(), work.status, work.attempt) == (request, "queued", 4)
-    assert (work.parts, work.reason) == ({}, None)
+    assert (work.parts, work.reason, work.converted) == ({}, None, False)
+    assert (work.tracking_number, work.supplier_order_id) == (None, None)
+    assert work.asked == ("bce", "qtrack")
     assert (work.charged, work.seen) == ({"tracking:bce": "2.0"}, ("m",))
 
 
@@ -110,9 +116,11 @@ def test_a_queued_order_begins_in_its_attempt() -> None:
 
 
 def test_work_that_goes_on_takes_the_new_tracking() -> None:
-    """A later conversion changes neither status nor attempt."""
+    """A later conversion changes neither status nor attempt, and the earlier method was asked for as well."""
     ordered = new_work(status="ordered")
-    assert begin(draft_of(), ordered, order(tracking="qtrack"), "processing") == replace(ordered, tracking="qtrack")
+    again = replace(ordered, tracking="qtrack", asked=("bce", "qtrack"))
+    assert begin(draft_of(), ordered, order(tracking="qtrack"), "processing") == again
+    assert begin(draft_of(), again, order(tracking="bce"), "processing") == replace(again, tracking="bce")
 
 
 @pytest.mark.parametrize(
@@ -140,9 +148,26 @@ def test_a_manual_order_is_ordered_from_the_start(request_: WorkRequest, status:
     ],
 )
 def test_which_request_asks_for_the_same_work(request_: WorkRequest, same: bool) -> None:  # noqa: FBT001 - a table's cell
-    """One for its present tracking, or for parts that are charged already."""
+    """One for its present tracking, or for parts that are charged already, whichever release wrote the record."""
     work = new_work(order_type="auto", tracking="bce", charged={"order": "2.0"})
     assert is_same_work(work, request_) is same
+    assert is_same_work(replace(work, charged={}), request_) is (same and request_.tracking == "bce")
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        new_work(order_type="auto", asked=("qtrack", "bce")),
+        new_work(order_type="auto", charged={"tracking:qtrack": "2.0"}),
+        new_work(order_type="auto", parts={"tracking": replace(PART, tracking="qtrack")}),
+    ],
+    ids=["asked for", "charged", "given back"],
+)
+def test_every_method_that_was_ever_asked_for_is_the_same_work(known: Work) -> None:
+    """Whatever became of it; of another order type or cost it is other work."""
+    assert is_same_work(known, order(tracking="qtrack"))
+    assert not is_same_work(known, order(tracking="tracking_generator"))
+    assert not is_same_work(known, order(order_type="fba", tracking="qtrack"))
 
 
 def test_an_earlier_method_that_was_charged_is_the_same_work() -> None:
@@ -176,48 +201,62 @@ def test_a_new_attempt_with_another_method_pays_for_that() -> None:
     assert (list(account.work().parts), account.balance()) == (["order", "tracking"], (9967, 250))
 
 
-# ---------------------------------------------------------------- what a conversion of an earlier attempt is worth
+# ---------------------------------------------------------------- what a new attempt knows of the one before
 
 
-@pytest.mark.parametrize(("again", "status"), [("bce", "shipped"), ("qtrack", "ordered")])
-def test_a_conversion_of_an_earlier_attempt_counts_for_its_own_method(again: str, status: str) -> None:
-    """Placed in its second attempt, an order is shipped only if the same method was converted in the first."""
+def test_nothing_of_an_earlier_attempt_is_shown_as_the_present_ones() -> None:
+    """Neither its number nor its supplier's order: not in the record, and in no entry."""
     account = opened(10_000)
-    for command in (requested(tracking="bce"), completed(), failed(), requested(tracking=again), placed()):
+    for command in (
+        requested(tracking="bce"),
+        completed(tracking_number="OLD1"),
+        failed(),
+        requested(tracking="qtrack"),
+    ):
         account.do(command)
-    assert account.work().status == status
+    assert (account.work().tracking_number, account.work().converted) == (None, False)
+    assert [entry.tracking_number for entry in account.page().entries] == [None, None]
+    account.do(placed())
+    assert [entry.tracking_number for entry in account.page().entries] == [None]
+    assert (account.work().status, account.work().tracking_number) == ("ordered", None)
+    account.do(completed(tracking_number="NEW1"))
+    assert [entry.tracking_number for entry in account.page().entries] == ["NEW1"]
+    assert (account.work().status, account.work().tracking_number) == ("shipped", "NEW1")
     check_books(account)
 
 
-def test_a_resent_order_that_was_converted_ships_when_it_is_placed() -> None:
-    """The conversion counts in the new attempt, too."""
+@pytest.mark.parametrize(
+    "begun",
+    [
+        [ResendOrder(PLATFORM, "o1", "r1"), requested(tracking="bce", attempt=2)],
+        [queue_order(order(tracking="bce")), requested(tracking="bce", attempt=2)],
+        [hold(order(tracking="bce"))],
+        [requested(tracking="bce")],
+    ],
+    ids=["resent", "queued", "held over HTTP", "requested"],
+)
+def test_a_conversion_charged_in_an_earlier_attempt_is_told_again(begun: list[Command]) -> None:
+    """It is not charged again, but the order is shipped only once its own number is told, before or after it is placed."""
+    for results in ([placed(), completed()], [completed(), placed()]):
+        account = converted_and_failed()
+        for command in begun:
+            account.do(command)
+        assert (account.work().converted, list(account.work().parts)) == (False, ["order"])
+        for command in results:
+            assert account.work().status != "shipped"
+            account.do(command)
+        work = account.work()
+        assert (work.status, work.tracking_number, work.credits) == ("shipped", "BCE1", 133)
+        assert account.balance() == (10_000 - 133, 0)
+        check_books(account)
+
+
+def test_a_new_attempt_without_a_conversion_is_ordered_when_it_is_placed() -> None:
+    """Whatever an earlier attempt converted."""
     account = converted_and_failed()
-    account.do(ResendOrder(PLATFORM, "o1", "r1"))
-    assert account.work().converted is True
-    account.do(requested(tracking="bce", attempt=2))
-    account.do(placed())
-    assert account.work().status == "shipped"
-
-
-def test_a_resent_order_that_was_not_converted_is_ordered_when_it_is_placed() -> None:
-    """It still waits for its conversion."""
-    account = opened(10_000)
-    for command in (requested(tracking="bce"), failed(), ResendOrder(PLATFORM, "o1", "r1")):
-        account.do(command)
-    assert account.work().converted is False
-    for command in (requested(tracking="bce", attempt=2), placed()):
+    for command in (requested(), placed()):
         account.do(command)
     assert account.work().status == "ordered"
-
-
-def test_a_resent_order_whose_last_method_was_not_converted_is_not_converted() -> None:
-    """A conversion counts for its own method alone."""
-    account = opened(10_000)
-    for command in (requested(tracking="bce"), completed(), conversion(tracking="qtrack"), failed()):
-        account.do(command)
-    assert (account.work().status, account.work().tracking, account.work().converted) == ("failed", "qtrack", True)
-    account.do(ResendOrder(PLATFORM, "o1", "r1"))
-    assert account.work().converted is False
 
 
 # ---------------------------------------------------------------- debit, hold
@@ -255,6 +294,41 @@ def test_a_hold_opens_every_part_with_its_price() -> None:
     }
     assert work.known_parts == ("order", "tracking")
     assert HOLD_MS == 14 * 24 * 60 * 60 * 1000
+
+
+def test_the_first_hold_of_an_attempt_is_remembered() -> None:
+    """What is opened later is not of it, and how what it replaces had ended is noted, the first time."""
+    work = hold_work(draft_of(), new_work(), Price({"order": 100, "tracking": 33}, 0, "c"), Cause(actor="me"), 5)
+    assert work.progress() == Progress(attempt=1, first_hold=("order", "tracking:bce"))
+    ends: list[tuple[str, Literal["captured", "released", "expired"]]] = [
+        ("bce", "released"),
+        ("qtrack", "expired"),
+        ("bce", "captured"),
+    ]
+    for tracking, status in ends:
+        work = replace(work, parts={"tracking": replace(work.parts["tracking"], status=status)}, tracking=tracking)
+        work = hold_work(draft_of(), work, Price({"tracking": 33}, 0, "c"), Cause(actor="me"), 5)
+    assert work.progress() == Progress(
+        attempt=1,
+        first_hold=("order", "tracking:bce"),
+        replaced={"tracking:bce": "released", "tracking:qtrack": "captured"},
+    )
+
+
+def test_a_new_attempt_has_a_first_hold_of_its_own() -> None:
+    """What is remembered of an earlier one counts no more."""
+    before = new_work(
+        attempt=2, latest=Progress(attempt=1, first_hold=("order",), replaced={"tracking:bce": "released"})
+    )
+    work = hold_work(draft_of(), before, Price({"tracking": 33}, 0, "c"), Cause(actor="me"), 5)
+    assert work.progress() == Progress(attempt=2, first_hold=("tracking:bce",))
+
+
+def test_the_parts_of_an_earlier_releases_record_are_its_first_hold() -> None:
+    """It did not note which were: what is opened now was opened later."""
+    before = new_work(parts={"order": PART}, tracking="qtrack")
+    work = hold_work(draft_of(), before, Price({"tracking": 33}, 0, "c"), Cause(actor="me"), 5)
+    assert work.progress().first_hold == ("order",)
 
 
 def test_a_part_that_is_opened_again_is_the_last_that_was_opened() -> None:
@@ -337,12 +411,50 @@ def test_a_captured_order_has_cost_its_parts(parts: list[str] | None, status: st
 
 
 def test_a_part_that_holds_no_managed_balance_spends_none() -> None:
-    """Whatever a message says that the supplier cost."""
-    account = opened(10_000, 100_000)
-    account.do(requested())
-    account.do(placed(managed="1.00"))
-    assert account.work().parts["order"].managed == 0
-    assert account.balance("managed") == (100_000, 0)
+    """Whatever is said that the supplier cost."""
+    work = new_work(parts={"order": replace(PART, status="open", tracking="none")})
+    draft = Draft(ACCOUNT_ID, page_of(state_of(held=33)), {}, CATALOG, NOW_MS)
+    settled = settle_part(draft, work, "order", Settlement("captured", Cause(actor="me"), managed=100))
+    assert settled.parts["order"].managed == 0
+    assert [entry.unit for entry in draft.entries] == ["auto_order"]
+
+
+# ---------------------------------------------------------------- complete_charged
+
+
+CHARGED = new_work(status="ordered", charged={"order": "2.0", "tracking:bce": "2.0"}, tracking_number="TBA1")
+
+
+def test_a_charged_conversion_is_completed_once() -> None:
+    """Its number is noted, and the order is shipped if it was placed."""
+    cause = Cause(actor="me", tracking_number="BCE1")
+    done = complete_charged(CHARGED, "tracking:bce", cause)
+    assert done == replace(
+        CHARGED,
+        status="shipped",
+        converted=True,
+        tracking_number="BCE1",
+        latest=Progress(attempt=1, completed=("tracking:bce",)),
+    )
+    assert complete_charged(done, "tracking:bce", cause) is None
+    early = complete_charged(replace(CHARGED, status="processing"), "tracking:bce", cause)
+    assert early is not None
+    assert (early.status, early.converted) == ("processing", True)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        replace(CHARGED, charged={"order": "2.0"}),
+        replace(CHARGED, status="failed"),
+        replace(CHARGED, parts={"tracking": PART}),
+        replace(CHARGED, latest=Progress(attempt=1, replaced={"tracking:bce": "captured"})),
+    ],
+    ids=["not charged", "failed", "held in this attempt", "held and opened again"],
+)
+def test_what_was_not_charged_before_has_nothing_to_complete(work: Work) -> None:
+    """Its own results end it."""
+    assert complete_charged(work, "tracking:bce", Cause(actor="me", tracking_number="BCE1")) is None
 
 
 def test_a_failed_order_keeps_its_reason_until_it_is_requested_again() -> None:
@@ -387,11 +499,13 @@ def test_work_that_is_refused_has_failed_with_the_sentence() -> None:
 
 
 def test_an_order_whose_later_conversion_is_refused_stays_as_it_was() -> None:
-    """The refusal is entered, and the record keeps its tracking and status."""
+    """The refusal is entered, and the record keeps its tracking and status, but knows what it was asked for."""
     ordered = new_work(status="ordered", tracking="none", rev=1)
     draft = draft_of(ordered)
     refusal = Problem("insufficient_credits", "Not enough.", unit="auto_order")
-    assert refuse(draft, replace(ordered, tracking="bce"), "tracking", refusal, Cause(actor="engine")) == ordered
+    asked = replace(ordered, tracking="bce", asked=("none", "bce"))
+    refused = refuse(draft, asked, "tracking", refusal, Cause(actor="engine"))
+    assert refused == replace(ordered, asked=("none", "bce"))
     assert [entry.part for entry in draft.entries] == ["tracking"]
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from autocredits.domain.access import Caller
-from autocredits.domain.decide import Command, Done, NotYet
+from autocredits.domain.decide import Command, Done, NotYet, decide
 from autocredits.domain.errors import Problem
+from autocredits.domain.state import State
 from autocredits.domain.work.calls import ResendOrder
 from autocredits.domain.work.messages import WorkRequested, request_message
 from autocredits.domain.work.record import MAX_MESSAGES_SEEN, Kind, Work, WorkRequest, message_digest
@@ -20,6 +21,8 @@ from autocredits.edge.messages import parse_message
 from tests.kit.books import check_books
 from tests.kit.builders import (
     ACCOUNT_ID,
+    CATALOG,
+    NOW_MS,
     PLATFORM,
     Account,
     accepted,
@@ -34,6 +37,7 @@ from tests.kit.builders import (
     hold,
     opened,
     order,
+    page_of,
     placed,
     product,
     queue_order,
@@ -41,6 +45,7 @@ from tests.kit.builders import (
     release,
     requested,
     sourcing,
+    state_of,
 )
 
 RICH = 10_000
@@ -101,8 +106,9 @@ ASKED: dict[str, Callable[[], Command]] = {
 }
 
 
-# What comes of it, and, where something moves: the status, the attempt, and how parts `order` and `tracking` stand
-# (+ open, = captured, - released, . not there). One line per thing asked, in the order of ASKED.
+# What comes of it, and, where the order goes on: the status, the attempt, and how parts `order` and `tracking` stand
+# (+ open, = captured, - released, . not there). One line per thing asked, in the order of ASKED. Only `completed`, of
+# what is charged already, goes on without a page.
 EXPECTED = {
     "unknown": """
         held processing 1 ++ | held processing 1 ++ | held processing 1 ++ | not_yet | not_yet
@@ -122,19 +128,19 @@ EXPECTED = {
         released failed 1 -. | released failed 1 -. | invalid_transition""",
     "processing ++": """
         duplicate | order_conflict | order_conflict | captured ordered 1 =+ | released failed 1 --
-        duplicate | order_conflict | captured processing 1 += | nothing | released processing 1 +-
+        duplicate | order_conflict | captured processing 1 += | not_yet | released processing 1 +-
         already_charged | order_conflict | already_charged | order_conflict
         captured shipped 1 == | captured ordered 1 =+ | captured processing 1 +=
         released failed 1 -- | released failed 1 -- | released processing 1 +-""",
     "processing +=": """
         duplicate | order_conflict | order_conflict | captured shipped 1 == | released failed 1 -=
-        duplicate | held processing 1 ++ | nothing | nothing | nothing
+        duplicate | held processing 1 ++ | nothing | not_yet | nothing
         already_charged | debited processing 1 += | already_charged | held processing 1 ++
         captured shipped 1 == | captured shipped 1 == | captured_already
         released failed 1 -= | released failed 1 -= | invalid_transition""",
     "processing +-": """
         duplicate | order_conflict | order_conflict | captured ordered 1 =- | released failed 1 --
-        held processing 1 ++ | held processing 1 ++ | nothing | nothing | nothing
+        held processing 1 ++ | held processing 1 ++ | nothing | not_yet | nothing
         debited processing 1 +- | debited processing 1 +- | held processing 1 ++ | held processing 1 ++
         captured ordered 1 =- | captured ordered 1 =- | invalid_transition
         released failed 1 -- | released failed 1 -- | released_already""",
@@ -146,25 +152,25 @@ EXPECTED = {
         invalid_transition | invalid_transition | invalid_transition""",
     "ordered =+": """
         duplicate | order_conflict | order_conflict | nothing | nothing
-        duplicate | order_conflict | captured shipped 1 == | nothing | released ordered 1 =-
+        duplicate | order_conflict | captured shipped 1 == | not_yet | released ordered 1 =-
         already_charged | order_conflict | already_charged | order_conflict
         captured shipped 1 == | captured_already | captured shipped 1 ==
         released ordered 1 =- | invalid_transition | released ordered 1 =-""",
     "ordered =-": """
         duplicate | order_conflict | order_conflict | nothing | nothing
-        held ordered 1 =+ | held ordered 1 =+ | nothing | nothing | nothing
+        held ordered 1 =+ | held ordered 1 =+ | nothing | not_yet | nothing
         debited ordered 1 =- | debited ordered 1 =- | held ordered 1 =+ | held ordered 1 =+
         captured_already | captured_already | invalid_transition
         released_already | invalid_transition | released_already""",
     "shipped ==": """
         duplicate | order_conflict | order_conflict | nothing | nothing
-        duplicate | held shipped 1 =+ | nothing | nothing | nothing
+        duplicate | held shipped 1 =+ | nothing | not_yet | nothing
         already_charged | debited shipped 1 == | already_charged | held shipped 1 =+
         captured_already | captured_already | captured_already
         invalid_transition | invalid_transition | invalid_transition""",
     "failed --": """
         held processing 2 ++ | held processing 2 ++ | order_conflict | nothing | nothing
-        nothing | nothing | nothing | nothing | nothing
+        nothing | nothing | nothing | not_yet | nothing
         debited ordered 2 .. | debited ordered 2 .. | held processing 2 ++ | held processing 2 ++
         invalid_transition | invalid_transition | invalid_transition
         released_already | released_already | released_already""",
@@ -175,18 +181,18 @@ EXPECTED = {
         hold_not_found | hold_not_found | hold_not_found | hold_not_found | hold_not_found | hold_not_found""",
     "debited": """
         duplicate | order_conflict | order_conflict | nothing | nothing
-        duplicate | held ordered 1 .+ | nothing | nothing | nothing
+        duplicate | held ordered 1 .+ | completed shipped 1 .. | not_yet | nothing
         already_charged | debited ordered 1 .. | already_charged | held ordered 1 .+
         hold_not_found | hold_not_found | hold_not_found | hold_not_found | hold_not_found | hold_not_found""",
     "manual .+": """
         order_conflict | order_conflict | order_conflict | not_yet | not_yet
-        duplicate | order_conflict | captured shipped 1 .= | nothing | released ordered 1 .-
+        duplicate | order_conflict | captured shipped 1 .= | not_yet | released ordered 1 .-
         order_conflict | order_conflict | order_conflict | order_conflict
         captured shipped 1 .= | invalid_transition | captured shipped 1 .=
         released ordered 1 .- | invalid_transition | released ordered 1 .-""",
     "manual .=": """
         order_conflict | order_conflict | order_conflict | not_yet | not_yet
-        duplicate | held shipped 1 .+ | nothing | nothing | nothing
+        duplicate | held shipped 1 .+ | nothing | not_yet | nothing
         order_conflict | order_conflict | order_conflict | order_conflict
         captured_already | invalid_transition | captured_already
         invalid_transition | invalid_transition | invalid_transition""",
@@ -234,7 +240,7 @@ def test_each_state_of_an_order_and_each_message_or_call(state: str, asked: str,
     assert tell(account, command) == told
     if after:
         assert shown(account.work(), "order", "tracking") == after[0]
-        assert account.page().version == before.version + 1
+        assert account.page().version == before.version + (told != "completed")
     else:
         assert account.page() == before
         assert [shown(work, "order", "tracking") for work in account.works()] == [
@@ -263,6 +269,7 @@ def test_what_is_delivered_twice_moves_once(state: str, asked: str, cell: str) -
         "captured": "captured_already" if asked.startswith("capture") else "duplicate",
         "released": "released_already" if asked.startswith("release") else "duplicate",
         "nothing": "duplicate",
+        "completed": "duplicate",
     }
     assert again == repeated.get(first, first), cell
 
@@ -362,6 +369,20 @@ def test_a_request_without_managed_balance_fails_in_that_unit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "unit"),
+    [(state_of(-1), "auto_order"), (state_of(managed=-1), "managed"), (state_of(-1, -1), "auto_order")],
+)
+def test_a_refusal_for_a_frozen_balance_is_entered_in_its_unit(state: State, unit: str) -> None:
+    """`balance_frozen` fails the order, and the entry stands where the balance is below zero."""
+    asked = [requested(order_type="fba")]
+    decision = decide(ACCOUNT_ID, page_of(state), {}, asked, catalog=CATALOG, now_ms=NOW_MS)
+    assert decision.page is not None
+    (entry,) = decision.page.entries
+    assert (entry.kind, entry.unit, entry.posted, entry.held) == ("refused", unit, 0, 0)
+    assert entry.reason == f"The {unit} balance is below zero. Top it up before starting new work."
+
+
+@pytest.mark.parametrize(
     "changes", [{"status": "paused"}, {"status": "suspended"}, {"status": "closed"}, {"orders_processor": "inactive"}]
 )
 @pytest.mark.parametrize("asked", [requested, sourcing])
@@ -446,6 +467,33 @@ def test_a_request_with_an_attempt_starts_nothing_else(state: str) -> None:
     for attempt in (1, 2):
         assert tell(account, requested(tracking="qtrack", attempt=attempt)) == "duplicate"
     assert account.page() == page
+
+
+def test_the_first_request_again_after_another_conversion_is_a_duplicate() -> None:
+    """Its own conversion failed, and another method came instead: it still asks for the same work."""
+    account = rich(requested(tracking="qtrack"), placed(), conversion_failed(), conversion(tracking="bce"))
+    for command in (requested(tracking="qtrack"), requested(tracking="bce"), requested()):
+        assert tell(account, command) == "duplicate"
+    account.do(completed(tracking="bce"))
+    assert tell(account, requested(tracking="qtrack")) == "duplicate"
+    assert tell(account, requested(tracking="tracking_generator")) == "order_conflict"
+    assert account.balance() == (RICH - 133, 0)
+
+
+def test_a_refused_conversion_was_asked_for_all_the_same() -> None:
+    """A request that names its method is the same work."""
+    account = opened(100)
+    for command in (requested(), conversion(tracking="bce")):
+        account.do(command)
+    assert (account.work().tracking, account.work().asked) == ("none", ("none", "bce"))
+    assert tell(account, requested(tracking="bce")) == "duplicate"
+
+
+def test_a_queued_order_is_funded_as_it_was_queued() -> None:
+    """Whichever of its methods the storefront's message names."""
+    account = rich(requested(tracking="qtrack"), failed(), queue_order(order(tracking="bce")))
+    assert tell(account, requested(tracking="qtrack")) == "held"
+    assert (account.work().tracking, account.balance()) == ("bce", (RICH, 133))
 
 
 def test_a_request_for_what_is_all_charged_is_a_duplicate() -> None:
@@ -588,6 +636,22 @@ def test_work_remembers_200_messages_and_then_takes_no_more() -> None:
     assert account.balance() == (RICH - 100, 0)
 
 
+def test_a_request_that_names_its_attempt_takes_no_place() -> None:
+    """Its attempt tells, whoever sent it: it works where 200 are remembered, and is a duplicate ever after."""
+    account = opened(RICH)
+    account.do(requested(message_id="m0"))
+    account.do(failed(message_id="m1"))
+    for number in range(2, MAX_MESSAGES_SEEN):
+        assert tell(account, placed(message_id=f"m{number}")) == "nothing"
+    account.do(again())
+    seen = account.work().seen
+    assert len(seen) == MAX_MESSAGES_SEEN
+    for command, did in ((own_message(account.work()), "held"), (requested(attempt=2), "duplicate")):
+        assert (account.did(command), account.did(command)) == (did, "duplicate")
+    assert account.work().seen == seen
+    assert tell(account, requested()) == "too_many_messages"
+
+
 def test_the_200th_message_still_works() -> None:
     """With 199 remembered, one more has its effect."""
     account = opened(RICH)
@@ -631,7 +695,11 @@ def test_the_same_message_again_writes_nothing(before: list[Command], message: C
         ([requested(), placed()], failed, "nothing"),
         ([requested(), failed()], conversion, "nothing"),
         ([requested(tracking="qtrack"), placed()], conversion, "duplicate"),
-        ([requested(tracking="qtrack")], lambda: completed(tracking="bce"), "nothing"),
+        (
+            [requested(tracking="qtrack"), conversion_failed(), conversion(tracking="bce")],
+            lambda: completed(tracking="qtrack"),
+            "nothing",
+        ),
         ([requested(), failed(), requested()], lambda: placed(attempt=1), "nothing"),
     ],
 )
@@ -713,13 +781,122 @@ def test_a_conversion_holds_what_the_method_costs(order_type: str, tracking: str
 
 
 @pytest.mark.parametrize("result", [completed, conversion_failed])
-def test_a_result_that_names_another_method_changes_nothing(result: Callable[..., Command]) -> None:
+def test_a_result_that_names_another_method_waits_for_it(result: Callable[..., Command]) -> None:
     """A result that names the open method, or none, settles it."""
-    for tracking, told in (("bce", "nothing"), ("qtrack", None), (None, None)):
+    for tracking, told in (("bce", "not_yet"), ("qtrack", None), (None, None)):
         account = opened(RICH)
         account.do(requested(tracking="qtrack"))
         word = tell(account, result(tracking=tracking))
         assert word == (told or {"completed": "captured", "conversion_failed": "released"}[result.__name__])
+
+
+def converted_by_bce() -> Account:
+    """An account whose order is shipped with a number of BlueCare's."""
+    account = rich(requested(tracking="bce"), placed(), completed())
+    assert (account.work().status, account.work().tracking_number) == ("shipped", "BCE1")
+    return account
+
+
+@pytest.mark.parametrize(
+    ("result", "told", "balance", "number"),
+    [
+        (completed, "captured", (RICH - 133 - 150, 0), "QT1"),
+        (conversion_failed, "released", (RICH - 133, 0), "TBA1"),
+    ],
+)
+def test_a_result_of_another_method_before_its_request_ends_the_same(
+    result: Callable[..., Command], told: str, balance: tuple[int, int], number: str
+) -> None:
+    """The order is converted already, by another method: the result waits, then has its effect."""
+    account = converted_by_bce()
+    early = result(tracking="qtrack", **({"tracking_number": "QT1"} if result is completed else {}))
+    assert tell(account, early) == "not_yet"
+    assert tell(account, conversion(tracking="qtrack")) == "held"
+    assert tell(account, early) == told
+    assert (account.balance(), account.work().tracking_number) == (balance, number)
+    check_books(account)
+
+
+@pytest.mark.parametrize("result", [completed, conversion_failed])
+def test_a_method_that_failed_and_is_asked_for_again_ends_by_a_later_result(result: Callable[..., Command]) -> None:
+    """A result that comes in between is of the conversion that failed: it changes nothing, then or later."""
+    account = rich(requested(tracking="bce"), placed(), conversion_failed(tracking="bce"))
+    between = result(tracking="bce")
+    assert tell(account, between) == "nothing"
+    assert tell(account, conversion(tracking="bce")) == "held"
+    assert tell(account, between) == "duplicate"
+    assert shown(account.work(), "order", "tracking") == "ordered 1 =+"
+    assert tell(account, result(tracking="bce")) in ("captured", "released")
+    check_books(account)
+
+
+def test_a_result_of_a_method_given_back_changes_nothing_while_another_is_open() -> None:
+    """Even once the part was opened for a third: it was given back in this attempt."""
+    account = rich(requested(tracking="bce"), placed(), conversion_failed())
+    for tracking in ("qtrack", "tracking_generator"):
+        account.do(conversion(tracking=tracking))
+        assert tell(account, completed(tracking="bce")) == "nothing"
+        account.do(conversion_failed(tracking=tracking))
+    account.do(conversion(tracking="qtrack"))
+    assert tell(account, completed(tracking="tracking_generator")) == "nothing"
+    assert account.balance() == (RICH - 100, 150)
+
+
+def test_a_method_given_back_in_an_earlier_attempt_is_a_new_one() -> None:
+    """Its result waits for its request, for the part is not held in this attempt."""
+    account = rich(requested(tracking="bce"), conversion_failed(), failed(), requested())
+    early = completed(tracking="bce")
+    assert tell(account, early) == "not_yet"
+    account.do(conversion(tracking="bce"))
+    assert tell(account, early) == "captured"
+
+
+# ---------------------------------------------------------------- conversions that a debit has charged
+
+
+@pytest.mark.parametrize("tracking", [None, "bce"])
+def test_a_debited_conversion_that_is_completed_ships_its_order(tracking: str | None) -> None:
+    """The number is noted, and nothing moves: it is paid for."""
+    account = rich(debit(order(tracking="bce")))
+    page = account.page()
+    done = account.do(completed(tracking=tracking)).done
+    work = account.work()
+    assert (done.did, done.count, done.record) == ("completed", 0, work)
+    assert (work.status, work.tracking_number, work.credits) == ("shipped", "BCE1", 133)
+    assert (account.page(), work.versions) == (page, (page.version,))
+
+
+def test_the_first_number_of_a_debited_conversion_counts() -> None:
+    """A second result, with another number, changes nothing; nor does a failure."""
+    account = rich(debit(order(tracking="bce")), completed())
+    for late in (completed(tracking_number="OTHER"), conversion_failed()):
+        assert tell(account, late) == "nothing"
+    assert (account.work().status, account.work().tracking_number) == ("shipped", "BCE1")
+
+
+def test_a_debited_conversion_that_failed_still_may_be_completed() -> None:
+    """What was paid for is not given back, so the failure changes nothing."""
+    account = rich(debit(order(tracking="bce")))
+    assert tell(account, conversion_failed()) == "nothing"
+    assert tell(account, completed()) == "completed"
+    assert account.balance() == (RICH - 133, 0)
+
+
+def test_a_conversion_debited_before_its_order_is_placed_ships_with_it() -> None:
+    """It is `shipped` with the later of placed and completed."""
+    account = rich(requested(), debit(order(tracking="bce")))
+    assert tell(account, completed()) == "completed"
+    assert shown(account.work(), "order", "tracking") == "processing 1 +."
+    account.do(placed())
+    assert (account.work().status, account.work().tracking_number) == ("shipped", "BCE1")
+
+
+def test_each_debited_method_is_completed_once() -> None:
+    """The number that was told last is the order's."""
+    account = rich(debit(order(tracking="bce")), debit(order(tracking="qtrack")))
+    for tracking, did in (("bce", "completed"), ("qtrack", "completed"), ("bce", "nothing"), ("qtrack", "nothing")):
+        assert tell(account, completed(tracking=tracking, tracking_number=f"{tracking}-1")) == did
+    assert account.work().tracking_number == "qtrack-1"
 
 
 def test_each_method_is_converted_once() -> None:
@@ -774,6 +951,45 @@ def test_a_dear_supplier_may_take_managed_below_zero() -> None:
     assert tell(account, debit(order("o2", "fba"))) == "balance_frozen"
     assert tell(account, debit(order("o3"))) == "debited"
     check_books(account)
+
+
+MANAGED_OF_NO_FBA: dict[str, Callable[[], list[Command]]] = {
+    "queued": lambda: [queue_order(order())],
+    "processing": lambda: [requested()],
+    "ordered": lambda: [requested(), placed()],
+    "failed": lambda: [requested(), failed()],
+    "debited": lambda: [debit(order())],
+    "manual": lambda: [conversion(order_type="manual")],
+}
+
+
+@pytest.mark.parametrize("state", MANAGED_OF_NO_FBA)
+def test_placed_with_managed_of_no_fba_order_is_told(state: str) -> None:
+    """`invalid_field`, a dead letter, even if the order is settled: money was spent that nobody had asked about."""
+    account = opened(RICH, 100_000)
+    for command in MANAGED_OF_NO_FBA[state]():
+        account.do(command)
+    work = account.work()
+    for attempt in (None, 1):
+        assert tell(account, placed(managed="1.00", attempt=attempt)) == "invalid_field"
+    assert account.work() == work
+    assert account.balance("managed") == (100_000, 0)
+
+
+def test_placed_with_managed_of_another_attempt_is_not_told() -> None:
+    """An earlier attempt may have been an `fba` order, so it changes nothing; a later one may become one, so it waits."""
+    account = opened(RICH, 100_000)
+    for command in (requested(order_type="fba"), failed(), requested()):
+        account.do(command)
+    assert tell(account, placed(managed="23.50", attempt=1)) == "nothing"
+    assert tell(account, placed(managed="23.50", attempt=3)) == "not_yet"
+    assert tell(account, placed(managed="23.50", attempt=2)) == "invalid_field"
+    assert shown(account.work(), "order") == "processing 2 +"
+
+
+def test_placed_with_managed_before_its_order_waits() -> None:
+    """Nobody knows yet what order it is."""
+    assert tell(rich(), placed(managed="1.00")) == "not_yet"
 
 
 def test_a_failed_fba_order_gives_both_back() -> None:
@@ -925,6 +1141,44 @@ def test_a_request_for_another_attempt_never_works(attempt: int) -> None:
     assert account.did(requested(attempt=attempt)) == "duplicate"
     assert (standing(account), account.balance()) == (("queued", 2), (1000, 0))
     assert account.did(requested(attempt=2)) == "held"
+
+
+def test_an_order_that_was_refused_at_every_attempt_is_funded_by_its_last() -> None:
+    """However often it was sent again: the service's own messages take no place in its memory."""
+    account = opened(0)
+    account.do(queue_order(order()))
+    for attempt in range(1, 99):
+        assert account.did(own_message(account.work())) == "refused"
+        assert account.did(again(request_id=f"r{attempt}")) == "resent"
+    assert (standing(account), account.work().seen) == (("queued", 99), ())
+    account.do(adjust("auto_order", RICH))
+    assert account.did(own_message(account.work())) == "held"
+    assert account.did(placed()) == "captured"
+    assert account.balance() == (RICH - 100, 0)
+    check_books(account)
+
+
+@pytest.mark.parametrize("asked", [requested, sourcing])
+def test_a_hundredth_attempt_is_a_dead_letter(asked: Callable[..., Command]) -> None:
+    """`too_many_attempts`, before standing and credits are judged; nothing is entered, and the message not remembered."""
+    account = opened(0)
+    for _ in range(99):
+        assert tell(account, asked()) == "refused"
+    account.set_standing(status="paused")
+    (before,) = account.works()
+    page = account.page()
+    assert tell(account, asked()) == "too_many_attempts"
+    assert (account.works(), account.page(), before.attempt) == ([before], page, 99)
+
+
+def test_a_conversion_after_900_changes_is_a_dead_letter() -> None:
+    """`too_many_attempts`; what is known stays a duplicate, and what is open ends."""
+    account = rich(requested("o1", "bce"), placed(), conversion_failed(), conversion(tracking="qtrack"))
+    account.age(900)
+    assert tell(account, conversion(tracking="qtrack")) == "duplicate"
+    assert tell(account, completed(tracking="qtrack")) == "captured"
+    assert tell(account, conversion(tracking="bce")) == "too_many_attempts"
+    assert (account.work().rev, account.balance()) == (902, (RICH - 250, 0))
 
 
 def test_an_own_message_without_its_order_is_a_duplicate() -> None:

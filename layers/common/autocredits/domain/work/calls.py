@@ -161,9 +161,10 @@ class SettleHold:
 
         Raises Problem `invalid_transition` if nothing of it is open and nothing ended this way.
         """
-        first = work.first_hold()
-        targets = tuple(name for name in work.open_parts() if charge_name(name, work.parts[name].tracking) in first)
-        if not targets and all(work.hold_status(charge) != self.settlement.ended for charge in first):
+        charges = {name: charge_name(name, part.tracking) for name, part in work.parts.items()}
+        first = {charge: work.first_status(charge) for charge in work.first_hold()}
+        targets = tuple(name for name, charge in charges.items() if first.get(charge) == "open")
+        if not targets and self.settlement.ended not in first.values():
             raise Problem("invalid_transition")
         return targets
 

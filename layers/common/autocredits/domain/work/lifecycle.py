@@ -88,9 +88,14 @@ def held_status(request: WorkRequest) -> str:
 
 
 def is_same_work(work: Work, request: WorkRequest) -> bool:
-    """Whether the request asks for what the record already stands for, with any method that it was ever asked for."""
-    same = (work.order_type, work.cost) == (request.order_type, request.cost)
-    return same and work.was_asked_for(request.tracking)
+    """Whether the request asks for what the record already stands for.
+
+    That is any method that it was ever asked for, and parts that it has charged or holds.
+    """
+    if (work.order_type, work.cost) != (request.order_type, request.cost):
+        return False
+    live = (work.live_entry_id(part, request.tracking) for part in request.part_names())
+    return work.was_asked_for(request.tracking) or all(entry_id is not None for entry_id in live)
 
 
 def debit(draft: Draft, work: Work, price: Price, cause: Cause) -> Work:
@@ -111,7 +116,7 @@ def hold(draft: Draft, work: Work, price: Price, cause: Cause, expires_at: int) 
     for name, amount in price.parts.items():
         entry_id = enter_hold(draft, work, price, name, cause, expires_at=expires_at)
         if before := parts.pop(name, None):
-            replaced[charge_name(name, before.tracking)] = before.status
+            replaced.setdefault(charge_name(name, before.tracking), before.status)
         parts[name] = Part(
             status="open",
             credits=amount,

@@ -90,7 +90,8 @@ class Progress:
     """What happened in one attempt of the work, beside the parts of its hold. Charges are named as by `charge_name`.
 
     `first_hold` are the charges that the attempt's first hold set aside. `replaced` maps those whose part was opened
-    again, for another method, to how they had ended. `completed` are those, charged before, that a result completed.
+    again, for whichever method, to how they had ended first. `completed` are those, charged before, that a result
+    completed.
     """
 
     attempt: int
@@ -175,6 +176,10 @@ class Work:
         """How what was held for this charge in the present attempt stands; None if nothing was."""
         held = {charge_name(name, part.tracking): part.status for name, part in self.parts.items()}
         return held.get(charge) or self.progress().replaced.get(charge)
+
+    def first_status(self, charge: str) -> str | None:
+        """How what was held first for this charge in the present attempt stands, even if it was held again later."""
+        return self.progress().replaced.get(charge) or self.hold_status(charge)
 
     def was_asked_for(self, tracking: str | None) -> bool:
         """Whether the work was ever asked for with this tracking method."""
