@@ -1,0 +1,54 @@
+"""One deadline for a whole call: nothing is begun that may not end in time.
+
+Whoever is called (an HTTP route, a batch of messages, a schedule) says how long it may take in all, and every call
+that leaves the process asks first. What was not begun has lost nothing, whereas a function that is killed in the
+middle leaves its caller without an answer.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from .ports import UnavailableError
+
+WORST_CALL_S = 4.0
+"""The longest that one call of a client takes: one try, 1 s to connect and 3 s to answer."""
+
+
+class OutOfTimeError(UnavailableError):
+    """The call was not begun, for it might not have ended in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    ends_s: float
+    monotonic_s: Callable[[], float]
+
+
+_present: ContextVar[_Limit | None] = ContextVar("present", default=None)
+
+
+@contextmanager
+def time_limit(seconds: float, monotonic_s: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Let whatever is done inside take at most `seconds`; a limit inside another can only be shorter."""
+    outer = _present.get()
+    ends_s = monotonic_s() + seconds
+    _present.set(_Limit(min(ends_s, outer.ends_s) if outer else ends_s, monotonic_s))
+    try:
+        yield
+    finally:
+        _present.set(outer)
+
+
+def has_time(seconds: float = WORST_CALL_S) -> bool:
+    """Whether something that takes as long as that may still be begun."""
+    limit = _present.get()
+    return limit is None or limit.monotonic_s() + seconds <= limit.ends_s
+
+
+def check_time(seconds: float = WORST_CALL_S) -> None:
+    """Raise OutOfTimeError if nothing that takes as long as that may be begun any more."""
+    if not has_time(seconds):
+        raise OutOfTimeError("no time is left for another call")
