@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from .catalog import Catalog
-from .errors import Problem, require
+from .errors import BrokenInvariantError, Problem, require
 from .forms import form_of
 from .ids import entry_id
 from .journal import MAX_ENTRIES, MAX_PAGE_BYTES, Entry, Page, apply, entry_bytes, next_page, page_bytes
@@ -179,7 +179,9 @@ class Draft:
         return self._put_key(idempotency, **self._head_named(), status=status, attempt=attempt)
 
     def _head_named(self) -> dict[str, Any]:
-        return {"version": self.head.version, "hash": self.head.hash} if self.head else {"version": 0}
+        if self.head is None:
+            raise BrokenInvariantError("a key was kept for an account without a page")
+        return {"version": self.head.version, "hash": self.head.hash}
 
     def _put_key(self, idempotency: IdempotencyKey, **values: Any) -> KeyRecord:
         record = KeyRecord(key=idempotency.key, fingerprint=idempotency.fingerprint, **values)

@@ -529,7 +529,8 @@ def test_a_checkout_that_was_paid_meanwhile_needs_no_other() -> None:
     shop.start()
     shop.event("paid")
     before = shop.purchase()
-    assert (shop.did(begin()), shop.purchase()) == ("credited", before)
+    accepted = shop.do(begin())
+    assert (accepted.done.did, accepted.record(Purchase), shop.purchase()) == ("credited", before, before)
 
 
 @pytest.mark.parametrize("over", ["expired", "canceled", "review", "refunded"])
@@ -586,6 +587,19 @@ def test_the_twenty_first_checkout_is_refused() -> None:
     assert shop.event("paid", checkout=MAX_CHECKOUTS) == "credited"
 
 
+def test_the_twentieth_checkout_goes_on_until_it_is_closed() -> None:
+    """Asked for again by its own method it needs no further one; another method, or a closed one, does."""
+    shop = Shop()
+    shop.start()
+    for _ in range(MAX_CHECKOUTS - 1):
+        shop.pay_otherwise(method=CARD)
+    state, purchase = shop.page().state, shop.purchase()
+    assert check_may_change(state, purchase, CARD) == purchase.checkouts[-1]
+    for method, closed in ((PAYPAL, False), (CARD, True), (PAYPAL, True)):
+        with pytest.raises(Problem, match="too_many_attempts"):
+            check_may_change(state, purchase, method, closed=closed)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [({"status": "closed"}, "account_inactive"), ({"orders_processor": "inactive"}, "orders_processor_inactive"),
@@ -636,11 +650,13 @@ def test_a_refused_payment_cancels_the_purchase() -> None:
 
 
 def test_a_refusal_after_the_payment_changes_nothing() -> None:
-    """The money is there."""
+    """The money is there, and the purchase is told as it stands."""
     shop = Shop()
     shop.start()
     shop.event("paid")
-    assert shop.did(RefusePayment(purchase_id="b1", provider="paypal")) == "nothing"
+    before = shop.purchase()
+    accepted = shop.do(RefusePayment(purchase_id="b1", provider="paypal"))
+    assert (accepted.done.did, accepted.record(Purchase), shop.purchase()) == ("nothing", before, before)
 
 
 # ---------------------------------------------------------------- canceling

@@ -100,6 +100,11 @@ def test_a_fact_survives_being_stored() -> None:
         assert UNKNOWN.items() <= stored.items()
 
 
+def test_a_payment_without_disputes_stores_none() -> None:
+    """What is empty is left out, as in every stored form."""
+    assert PaymentFacts(amount=1).to_map() == {"amount": 1}
+
+
 def test_a_fact_of_nothing_survives_being_stored() -> None:
     """An amount of zero is not stored, and read as zero."""
     payment = PaymentFacts(amount=0, disputes={"d": Dispute(amount=0)})

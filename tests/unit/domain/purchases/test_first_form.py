@@ -142,6 +142,21 @@ FORMS: dict[str, tuple[dict[str, Any], str, Purchase]] = {
             clawed_back=1253,
         ),
     ),
+    "disputed, with bonus credits": (
+        {**PAID, "status": "disputed", "dispute": "open", "dispute_id": "d1", "bonus_credits": 2000, "frozen": 3000},
+        "disputed",
+        replace(paid(disputes={"d1": Dispute(amount=998)}), bonus_credits=2000, frozen=3000),
+    ),
+    "disputed, two hundredths": (
+        {**PAID, "status": "disputed", "dispute": "open", "dispute_id": "d1", "credits": 2, "frozen": 2},
+        "disputed",
+        replace(paid(disputes={"d1": Dispute(amount=3990)}), credits=2, frozen=2),
+    ),
+    "disputed, two hundredths, all spent": (
+        {**PAID, "status": "disputed", "dispute": "open", "dispute_id": "d1", "credits": 2},
+        "disputed",
+        replace(paid(disputes={"d1": Dispute(amount=0)}), credits=2),
+    ),
     "refunded": (
         {**PAID, "status": "refunded", "refunded": 3990, "clawed_back": 10_000},
         "refunded",

@@ -322,6 +322,12 @@ def test_polls_begin_again_with_each_checkout() -> None:
     assert purchase.next_poll(later + 23 * HOUR + 30 * MINUTE) == NOW_MS + EXPIRES_MS
 
 
+def test_a_clock_that_lags_plans_a_poll_all_the_same() -> None:
+    """The process that began the checkout may be behind the one that began the purchase."""
+    purchase = replace(PENDING, checkouts=(opened_checkout(started_at=NOW_MS - 1000),))
+    assert purchase.next_poll(NOW_MS + EXPIRES_MS - 1000) == NOW_MS + EXPIRES_MS
+
+
 def test_an_unpaid_purchase_is_polled_until_it_has_expired() -> None:
     """Where the poll that was to expire it has failed, the next one comes in an hour."""
     assert PENDING.next_poll(NOW_MS + EXPIRES_MS - 1) == NOW_MS + EXPIRES_MS

@@ -24,7 +24,7 @@ class PurchaseRequest:
     """What is to be bought: a package by its name, or a load of `managed` for `amount` US cents."""
 
     package: str | None = None
-    amount: int | None = None
+    amount: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class StartPurchase:
         self.method.check_takes(purchase.price)
         check_limit(draft.state, purchase.unit, purchase.total_credits())
         first = len(draft.entries)
-        draft.decisive = purchase.price > 0 or draft.decisive
+        draft.decisive = True
         if self.coupon is not None:
             count_coupon(draft, self.coupon, 1)
         purchase = settle(draft, purchase, self.caller.actor, first=first, key=self.idempotency.key)
@@ -97,7 +97,7 @@ class StartPurchase:
     def priced(self, draft: Draft) -> Purchase:
         """The purchase as it starts. Raises Problem `unknown_package`, `coupon_invalid`."""
         package = draft.catalog.package(self.request.package) if self.request.package else None
-        terms = Terms(package.price if package else self.request.amount or 0)
+        terms = Terms(package.price if package else self.request.amount)
         if self.coupon is not None:
             coupon, used = read_coupon(draft, self.coupon)
             terms = terms_of(check_usable(coupon, used, self.request.package, draft.now_ms), terms.price)
@@ -105,7 +105,7 @@ class StartPurchase:
             purchase_id=self.purchase_id,
             package=self.request.package,
             unit=package.unit if package else "managed",
-            credits=package.credits if package else self.request.amount or 0,
+            credits=package.credits if package else self.request.amount,
             bonus_credits=terms.bonus_credits,
             price=terms.price,
             discount=terms.discount,

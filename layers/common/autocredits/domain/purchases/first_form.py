@@ -26,16 +26,17 @@ Stored = dict[str, Any]
 def facts_of(stored: Mapping[str, Any]) -> Stored:
     """The second form of a purchase in the first one."""
     facts: Stored = {name: value for name, value in stored.items() if name not in FIELDS}
-    # What waited for a person became `refunded` without a grant once all of its price had gone back.
-    granted = stored["status"] in GRANTED and not stored.get("review_reason")
-    waited = not granted and bool(stored.get("review_reason") or stored["status"] == "review" or stored.get("refused"))
+    # What waited for a person kept its reason, or that of its refusal, until it was credited. It became `refunded`
+    # without a grant once all of its price had gone back.
+    waited = "review_reason" in stored
+    granted = stored["status"] in GRANTED and not waited
     if stored.get("provider"):
         facts["checkouts"] = [_checkout(stored)]
     if granted:
         facts["granted"] = True
     payment_id = stored.get("payment_id") or UNKNOWN
     if stored.get("price") and (granted or waited):
-        facts["payments"] = {payment_id: _payment(stored, waited=waited)}
+        facts["payments"] = {payment_id: _payment(stored)}
         if granted:
             facts["paid_by"] = payment_id
     if stored["status"] == "declined":
@@ -59,27 +60,27 @@ def _checkout(stored: Mapping[str, Any]) -> Stored:
         "payment_method": stored["payment_method"],
         "provider": stored["provider"],
         "started_at": stored["created_at"],
-        "reference": stored.get("provider_reference") if stored.get("checkout") else None,
+        "reference": stored.get("provider_reference"),
         "redirect_url": stored.get("redirect_url"),
         "return_url": stored.get("return_url"),
     }
     return {name: value for name, value in kept.items() if value is not None}
 
 
-def _payment(stored: Mapping[str, Any], *, waited: bool) -> Stored:
+def _payment(stored: Mapping[str, Any]) -> Stored:
     """Its payment. The first form kept no amount; what was granted was paid in full."""
-    payment: Stored = {"amount": stored["price"]}
-    if stored.get("refunded"):
-        payment["refunds"] = stored["refunded"]
-    if waited:
-        payment["waits_for"] = stored.get("review_reason") or "wrong amount"
-    disputes = dict(_disputes(stored))
-    return {**payment, **({"disputes": disputes} if disputes else {})}
+    kept = {
+        "amount": stored["price"],
+        "refunds": stored.get("refunded"),
+        "waits_for": stored.get("review_reason"),
+        "disputes": dict(_disputes(stored)),
+    }
+    return {name: value for name, value in kept.items() if value}
 
 
 def _disputes(stored: Mapping[str, Any]) -> Iterator[tuple[str, Stored]]:
     """Its disputes: the latest by its id, and in one what earlier ones lost. At stake is what was frozen."""
-    latest, end, lost = stored.get("dispute_id") or UNKNOWN, stored.get("dispute"), stored.get("lost", 0)
+    latest, end, lost = stored.get("dispute_id") or UNKNOWN, stored.get("dispute"), stored.get("lost")
     if end == "open":
         granted = stored["credits"] + stored.get("bonus_credits", 0)
         yield latest, {"amount": divide_half_up(stored.get("frozen", 0) * stored["price"], granted)}

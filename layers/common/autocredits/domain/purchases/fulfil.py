@@ -144,9 +144,14 @@ def _may_be_paid(purchase: Purchase) -> bool:
     return not purchase.granted and not purchase.decided("refuse")
 
 
+def _payment_id(event: PaymentEvent) -> str:
+    """Its payment. Where an event needs one, `Fulfil.belongs` has seen to it that there is one."""
+    return event.payment_id or ""
+
+
 def _paid(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
     """A payment. It pays if its amount is right; else a person decides on it."""
-    payment_id = event.payment_id or ""
+    payment_id = _payment_id(event)
     if payment_id in purchase.payments:
         return purchase
     waits_for = None
@@ -183,22 +188,22 @@ def _expired(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
 
 def _refunded(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
     """A sum of refunds so far. A smaller one than told before is late."""
-    payment = purchase.payments[event.payment_id or ""]
+    payment = purchase.payments[_payment_id(event)]
     refunds = max(payment.refunds, event.amount)
     return _with_payment(purchase, event, replace(payment, refunds=refunds, failed=_failed(payment, *event.failed)))
 
 
 def _refund_failed(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
     """A refund that never reached the buyer."""
-    payment = purchase.payments[event.payment_id or ""]
-    failed = _failed(payment, (event.refund_id or event.payment_id or "", event.amount))
+    payment = purchase.payments[_payment_id(event)]
+    failed = _failed(payment, (event.refund_id or _payment_id(event), event.amount))
     return _with_payment(purchase, event, replace(payment, failed=failed))
 
 
 def _failed(payment: PaymentFacts, *refunds: tuple[str, int]) -> Mapping[str, int]:
     failed = dict(payment.failed)
     for refund_id, amount in refunds:
-        failed[refund_id] = max(failed.get(refund_id, 0), amount)
+        failed[refund_id] = max(amount, failed.get(refund_id, amount))
     return failed
 
 
@@ -207,7 +212,7 @@ def _disputed(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
 
     An open one whose id the first form did not keep is the one that is told next.
     """
-    payment, dispute_id = purchase.payments[event.payment_id or ""], event.dispute_id or event.payment_id or ""
+    payment, dispute_id = purchase.payments[_payment_id(event)], event.dispute_id or _payment_id(event)
     disputes = dict(payment.disputes)
     if dispute_id not in disputes and UNKNOWN in disputes and purchase.end_of(UNKNOWN, disputes[UNKNOWN]) is None:
         disputes[dispute_id] = disputes.pop(UNKNOWN)
@@ -220,7 +225,7 @@ _ENDS: Mapping[str, End] = MappingProxyType({"dispute_won": "won", "dispute_lost
 
 
 def _with_payment(purchase: Purchase, event: PaymentEvent, payment: PaymentFacts) -> Purchase:
-    return replace(purchase, payments={**purchase.payments, event.payment_id or "": payment})
+    return replace(purchase, payments={**purchase.payments, _payment_id(event): payment})
 
 
 _FACTS: Mapping[PaymentEventType, Callable[[Draft, Purchase, PaymentEvent], Purchase]] = MappingProxyType(
@@ -255,11 +260,11 @@ def settle(
     if not purchase.granted and (purchase.paid_by is not None or purchase.price == 0):
         _enter(draft, purchase, _grant_kind(purchase), actor, reason, posted=purchase.total_credits(), key=key)
         purchase = replace(purchase, granted=True)
-    owed, to_freeze = purchase.owed_back(), purchase.to_freeze()
+    to_freeze = purchase.to_freeze()
     if to_freeze < purchase.frozen:
         _enter(draft, purchase, "released", actor, reason, held=to_freeze - purchase.frozen)
         purchase = replace(purchase, frozen=to_freeze)
-    purchase = _claw_back(draft, purchase, owed, actor, reason if owed > purchase.clawed_back else given_back)
+    purchase = _claw_back(draft, purchase, actor, reason, given_back)
     more = min(to_freeze - purchase.frozen, draft.state.balance(purchase.unit).available())
     if more > 0:
         _enter(draft, purchase, "held", actor, reason, held=more)
@@ -268,14 +273,14 @@ def settle(
     return put_purchase(draft, purchase, moved=len(draft.entries) > first)
 
 
-def _claw_back(draft: Draft, purchase: Purchase, owed: int, actor: str, reason: str | None) -> Purchase:
+def _claw_back(draft: Draft, purchase: Purchase, actor: str, reason: str | None, given_back: str) -> Purchase:
     """Take what is owed beyond what was taken, or give back what was taken beyond it, as far as the balance's limit."""
-    take = owed - purchase.clawed_back
-    if take < 0:
-        room = MAX_BALANCE - draft.state.balance(purchase.unit).posted
-        take = -max(0, min(-take, room))
-    if take:
-        _enter(draft, purchase, "clawed_back" if take > 0 else _grant_kind(purchase), actor, reason, posted=-take)
+    room = max(0, MAX_BALANCE - draft.state.balance(purchase.unit).posted)
+    take = max(purchase.owed_back() - purchase.clawed_back, -room)
+    if take > 0:
+        _enter(draft, purchase, "clawed_back", actor, reason, posted=-take)
+    elif take < 0:
+        _enter(draft, purchase, _grant_kind(purchase), actor, given_back, posted=-take)
     return replace(purchase, clawed_back=purchase.clawed_back + take)
 
 

@@ -42,6 +42,9 @@ POLL_DELAYS_MS = (
 """When the provider is polled after the start of a checkout whose outcome is not known: after 2, 10 and 30 minutes,
 hourly for a day, daily for 30 days."""
 
+RETRY_DELAYS_MS = tuple(minutes * MINUTE_MS for minutes in (1, 2, 4, 8, 16, 32, 60))
+"""When the provider is polled again after polls that failed one after the other; the last of these from then on."""
+
 EXPIRES_MS = 30 * DAY_MS
 """How long after its start an unpaid purchase expires."""
 
@@ -161,8 +164,8 @@ class Purchase:
     # ------------------------------------------------------------------ what is owed
 
     def paying(self) -> PaymentFacts | None:
-        """The payment whose grant was made; None before, and where nothing was to be paid."""
-        return self.payments.get(self.paid_by or "") if self.granted else None
+        """The payment that pays; None before there is one, and where nothing was to be paid."""
+        return None if self.paid_by is None else self.payments[self.paid_by]
 
     def owed_back(self) -> int:
         """The credits to claw back in all: the grant's share of what has gone, rounded half up."""
@@ -175,7 +178,7 @@ class Purchase:
         return self._share(payment, self.gone(payment, with_open=True)) - self.owed_back() if payment else 0
 
     def _share(self, payment: PaymentFacts, cents: int) -> int:
-        return divide_half_up(self.total_credits() * cents, payment.amount) if payment.amount else 0
+        return divide_half_up(self.total_credits() * cents, payment.amount)
 
     # ------------------------------------------------------------------ status
 
@@ -185,7 +188,7 @@ class Purchase:
             return "review"
         if self.granted:
             return self._status_of_grant()
-        if self.payments or self.decided("cancel", "refuse", "payment_refused"):
+        if self.payments or self.decided("cancel", "payment_refused"):
             return "canceled"
         checkout = self.open_checkout()
         if self.expired or (checkout and checkout.expired):
@@ -209,7 +212,7 @@ class Purchase:
         After a poll that failed: in a minute, doubling, at most an hour.
         """
         if self.poll_failures:
-            return now_ms + min(HOUR_MS, MINUTE_MS << min(self.poll_failures - 1, 6))
+            return now_ms + RETRY_DELAYS_MS[min(self.poll_failures, len(RETRY_DELAYS_MS)) - 1]
         if any(end is None for _, _, end in self.disputes()):
             return now_ms + DAY_MS
         checkout, expires_at = self.open_checkout(), self.created_at + EXPIRES_MS
