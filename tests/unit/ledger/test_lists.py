@@ -34,7 +34,7 @@ from tests.kit.builders import (
     requested,
     sourcing,
 )
-from tests.kit.memory import MemoryStore
+from tests.kit.memory import ManualClock, MemoryStore
 from tests.kit.purchases import CARD
 from tests.kit.spied import Spied
 
@@ -101,7 +101,7 @@ def ids(
     store: MemoryStore | None = None,
 ) -> tuple[list[str], str | None]:
     """The ids in one page of a list, and where it goes on."""
-    works, position = list_orders(store or account.store, ACCOUNT_ID, caller, status, start=start, limit=limit)
+    works, position = list_orders(store or account.store, ManualClock(), ACCOUNT_ID, caller, status, start=start, limit=limit)
     return [work.work_id for work in works], position
 
 

@@ -25,6 +25,12 @@ class OutOfTimeError(UnavailableError):
 class _Limit:
     ends_s: float
     monotonic_s: Callable[[], float]
+    outer: "_Limit | None"
+
+    def leaves(self, seconds: float) -> bool:
+        """Whether as many seconds are left, here and in the limits around this one."""
+        here = self.monotonic_s() + seconds <= self.ends_s
+        return here and (self.outer is None or self.outer.leaves(seconds))
 
 
 _present: ContextVar[_Limit | None] = ContextVar("present", default=None)
@@ -32,10 +38,9 @@ _present: ContextVar[_Limit | None] = ContextVar("present", default=None)
 
 @contextmanager
 def time_limit(seconds: float, monotonic_s: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    """Let whatever is done inside take at most `seconds`; a limit inside another can only be shorter."""
+    """Let whatever is done inside take at most `seconds`; the limits around it go on."""
     outer = _present.get()
-    ends_s = monotonic_s() + seconds
-    _present.set(_Limit(min(ends_s, outer.ends_s) if outer else ends_s, monotonic_s))
+    _present.set(_Limit(monotonic_s() + seconds, monotonic_s, outer))
     try:
         yield
     finally:
@@ -45,7 +50,7 @@ def time_limit(seconds: float, monotonic_s: Callable[[], float] = time.monotonic
 def has_time(seconds: float = WORST_CALL_S) -> bool:
     """Whether something that takes as long as that may still be begun."""
     limit = _present.get()
-    return limit is None or limit.monotonic_s() + seconds <= limit.ends_s
+    return limit is None or limit.leaves(seconds)
 
 
 def check_time(seconds: float = WORST_CALL_S) -> None:
