@@ -1,20 +1,31 @@
 """What becomes of each message of a batch: acknowledged, tried again later, or a dead letter."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
-from autocredits.domain.decide import Command
+from autocredits.domain.decide import Command, RecordWrite
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.edge.batches import RESERVE_MS, delay_s, process
+from autocredits.domain.journal import Page
+from autocredits.edge.batches import (
+    FIRST_DELAY_S,
+    MAX_FAULT_S,
+    MAX_WAIT_S,
+    OUT_OF_TIME_DELAY_S,
+    RESERVE_S,
+    SETTLING_S,
+    delay_s,
+    process,
+)
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.commit import Answer, Ledger
-from autocredits.ledger.ports import UnavailableError
-from tests.kit.builders import Account, opened
-from tests.kit.memory import MemoryQueue
+from autocredits.ledger.ports import Clock, UnavailableError
+from autocredits.ledger.time_limit import WORST_CALL_S
+from tests.kit.builders import NOW_MS, Account, opened
+from tests.kit.memory import ManualClock, MemoryQueue, MemoryStore
 from tests.kit.service import Context, cloud_event, sqs_record, work
 
 PLACED = {"order_id": "A-1", "supplier_order_id": "s"}
@@ -26,9 +37,14 @@ def requested(order_id: str = "A-1", **data: Any) -> str:
     return cloud_event("auto_order.requested", work(order_id) | data)
 
 
-def received(body: str, *, receives: int = 1, message_id: str = "m") -> dict[str, Any]:
-    """A message as Lambda hands it over, received for the n-th time. Its receipt is its id."""
-    attributes = {"ApproximateReceiveCount": str(receives), "SentTimestamp": "0", "SenderId": "s"}
+def received(body: str, *, receives: int = 1, age_s: int = 0, message_id: str = "m") -> dict[str, Any]:
+    """A message as Lambda hands it over, first received so long ago, for the n-th time. Its receipt is its id."""
+    attributes = {
+        "ApproximateReceiveCount": str(receives),
+        "ApproximateFirstReceiveTimestamp": str(NOW_MS - age_s * 1000),
+        "SentTimestamp": "0",
+        "SenderId": "s",
+    }
     message = {
         "MessageId": message_id,
         "ReceiptHandle": message_id,
@@ -62,13 +78,39 @@ class FailingLedger:
     order_id: str | None = None
     asked: list[int] = field(default_factory=list)
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of the ledger."""
+        return self.inner.clock
+
     def execute_all(self, account_id: str, commands: Sequence[Command]) -> list[Answer]:
-        """Fail, or do them."""
+        """Fail, or do them. A Problem is the answer to each."""
         self.asked.append(len(commands))
         keys = {key for command in commands for key in command.records()}
+        if isinstance(self.error, Problem):
+            return [self.error] * len(commands)
         if len(commands) > self.of_more_than and (self.order_id is None or ("order", self.order_id) in keys):
             raise self.error
         return self.inner.execute_all(account_id, commands)
+
+
+@dataclass(slots=True)
+class Slow(MemoryStore):
+    """A store whose every call takes as long as a call of a client can."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    def head(self, account_id: str) -> Page | None:
+        """Slowly."""
+        self.clock.sleep_up_to(WORST_CALL_S)
+        return MemoryStore.head(self, account_id)
+
+    def commit(
+        self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
+    ) -> None:
+        """Slowly."""
+        self.clock.sleep_up_to(WORST_CALL_S)
+        MemoryStore.commit(self, account_id, page, writes, vacant=vacant)
 
 
 def again(*message_ids: str) -> dict[str, Any]:
@@ -111,33 +153,55 @@ def test_a_hopeless_message_is_a_dead_letter_at_once(body: str, reason: str) -> 
     assert worker.queue.dead == [{"body": body, "reason": reason}]
 
 
-def test_a_message_waits_longer_each_time() -> None:
-    """5 s, doubling, at most 10 minutes."""
-    assert [delay_s(receives) for receives in range(1, 11)] == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]
-    assert delay_s(1000) == 600
+def test_a_message_waits_longer_the_older_it_is() -> None:
+    """5 s, doubling, at most 10 minutes: each wait is as long as all before it, and 5 s more."""
+    age_s, waits = 0, []
+    for _ in range(10):
+        waits.append(delay_s(age_s, FIRST_DELAY_S))
+        age_s += waits[-1]
+    assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]
+    assert delay_s(0, OUT_OF_TIME_DELAY_S) == 10
 
 
-def test_a_result_before_its_request_waits() -> None:
-    """It is shown again later and later; the tenth time it is a dead letter."""
+@pytest.mark.parametrize("receives", [1, 10, 11, 999])
+def test_a_result_before_its_request_waits_for_a_day(receives: int) -> None:
+    """However often it was received; then it is a dead letter."""
     worker, body = Worker(), cloud_event("auto_order.placed", PLACED)
-    for receives in range(1, 10):
-        assert worker(received(body, receives=receives)) == again("m")
-        assert worker.queue.delays == {"m": delay_s(receives)}
+    for age_s in (0, 55 * 60, MAX_WAIT_S - 1):
+        assert worker(received(body, receives=receives, age_s=age_s)) == again("m")
+        assert worker.queue.delays == {"m": delay_s(age_s, FIRST_DELAY_S)}
     assert worker.queue.dead == []
-    assert worker(received(body, receives=10)) == ACKNOWLEDGED
+    assert worker(received(body, receives=receives, age_s=MAX_WAIT_S)) == ACKNOWLEDGED
     assert worker.queue.dead == [{"body": body, "reason": "result_before_request"}]
+    assert MAX_WAIT_S == 86_400
 
 
 @pytest.mark.parametrize("receives", [1, 10, 11])
 @pytest.mark.parametrize(
-    "error", [UnavailableError("ThrottlingException"), Problem("try_again"), RuntimeError("a defect")]
+    ("error", "reason"),
+    [
+        (UnavailableError("ThrottlingException"), "try_again"),
+        (Problem("try_again"), "try_again"),
+        (RuntimeError("a defect"), "internal_error"),
+    ],
 )
-def test_what_is_not_the_messages_fault_is_tried_again(error: Exception, receives: int) -> None:
-    """However often it was received: while the table does not answer, or for a defect of ours, none is lost."""
-    worker = Worker()
+def test_what_is_not_the_messages_fault_is_tried_for_five_days(error: Exception, reason: str, receives: int) -> None:
+    """However often it was received; then it is a dead letter that says why."""
+    worker, body = Worker(), requested()
     failing = FailingLedger(worker.account.ledger(), error)
-    assert worker(received(requested(), receives=receives), ledger=failing) == again("m")
-    assert (worker.queue.dead, worker.queue.delays) == ([], {"m": delay_s(receives)})
+    for age_s in (0, MAX_FAULT_S - 1):
+        assert worker(received(body, receives=receives, age_s=age_s), ledger=failing) == again("m")
+        assert (worker.queue.dead, worker.queue.delays) == ([], {"m": delay_s(age_s, FIRST_DELAY_S)})
+    assert worker(received(body, receives=receives, age_s=MAX_FAULT_S), ledger=failing) == ACKNOWLEDGED
+    assert worker.queue.dead == [{"body": body, "reason": reason}]
+    assert MAX_FAULT_S == 5 * 86_400
+
+
+def test_a_message_from_a_clock_that_is_ahead_is_new() -> None:
+    """Its age is never below zero."""
+    worker = Worker()
+    assert worker(received(cloud_event("auto_order.placed", PLACED), age_s=-30)) == again("m")
+    assert worker.queue.delays == {"m": FIRST_DELAY_S}
 
 
 def test_broken_books_are_counted_for_each_message(
@@ -198,15 +262,38 @@ def test_a_group_without_an_answer_is_not_tried_one_by_one() -> None:
     assert failing.asked == [3]
 
 
-@pytest.mark.parametrize(("remaining_ms", "done"), [(RESERVE_MS, True), (RESERVE_MS - 1, False)])
-def test_without_time_for_a_commit_messages_wait_for_a_second(remaining_ms: int, done: bool) -> None:  # noqa: FBT001 - a case
-    """10 seconds must be left: 8 for the ledger, and a last try."""
+@pytest.mark.parametrize(("short_ms", "done"), [(0, True), (1, False)])
+def test_without_time_for_an_account_its_messages_are_given_back(short_ms: int, done: bool) -> None:  # noqa: FBT001 - a case
+    """Untried, for 10 s: what an account may need must be left, beside the time to tell the queue."""
     worker = Worker()
+    remaining_ms = (RESERVE_S + SETTLING_S) * 1000 - short_ms
     answer = worker(received(requested()), received("x", message_id="bad"), remaining_ms=remaining_ms)
-    assert RESERVE_MS == 10_000
-    assert (answer, worker.queue.delays) == ((ACKNOWLEDGED, {}) if done else (again("m"), {"m": 1}))
+    assert (answer, worker.queue.delays) == ((ACKNOWLEDGED, {}) if done else (again("m"), {"m": 10}))
     assert worker.account.balance() == (500, 100 if done else 0)
     assert worker.queue.dead == [{"body": "x", "reason": "invalid_json"}]
+
+
+def test_a_message_that_was_never_tried_is_buried_with_that_reason() -> None:
+    """After five days in which there was no time for it."""
+    worker, body = Worker(), requested()
+    assert worker(received(body, age_s=MAX_FAULT_S), remaining_ms=5_000) == ACKNOWLEDGED
+    assert worker.queue.dead == [{"body": body, "reason": "out_of_time"}]
+
+
+def test_slow_answers_leave_the_rest_of_a_batch_untried() -> None:
+    """Three accounts, each call as slow as can be: what was begun ends in time, and the others come back."""
+    worker = Worker()
+    clock, store = worker.account.clock, worker.account.store
+    others = [opened(account=Account(store, clock, name)) for name in ("umbrella", "initech")]
+    messages = [requested("A-1"), *(requested("A-1", account_id=other.account_id) for other in others)]
+    ledger = Ledger(Slow(store.pages, store.records, clock=clock), clock, worker.account.ledger().catalog)
+    began = clock.monotonic_s()
+    records = [received(body, message_id=str(number)) for number, body in enumerate(messages)]
+    answer = worker(*records, ledger=ledger)
+    assert clock.monotonic_s() - began <= 30
+    assert answer == again("2")
+    assert worker.queue.delays == {"2": 26}  # it is 16 s old by then
+    assert [one.balance() for one in (worker.account, *others)] == [(500, 100), (500, 100), (500, 0)]
 
 
 @pytest.mark.parametrize("call", ["dead_letter", "defer"])
@@ -217,8 +304,8 @@ def test_a_message_that_the_queue_would_not_take_stays(call: str) -> None:
         def dead_letter(self, body: str, reason: str) -> None:
             raise UnavailableError(body + reason)
 
-        def defer(self, receipt: str, seconds: int) -> None:
-            raise UnavailableError(f"{receipt} {seconds}")
+        def defer(self, delays: Mapping[str, int]) -> None:
+            raise UnavailableError(str(delays))
 
     worker = Worker(queue=Silent())
     body = "hopeless" if call == "dead_letter" else cloud_event("auto_order.placed", PLACED | {"order_id": "A-9"})
@@ -234,7 +321,7 @@ def test_a_batch_logs_one_line(caplog: pytest.LogCaptureFixture) -> None:
         worker(*(received(body, message_id=str(number)) for number, body in enumerate(bodies)))
     (line,) = (record for record in caplog.records if record.name == logger.name)
     assert line.__dict__["messages"] == [
-        {"message_id": "0", "type": "auto_order.requested", "account_id": "acme", "receives": 1, "did": "held", "reason": None},
-        {"message_id": "1", "type": "", "account_id": "", "receives": 1, "did": "dead_letter", "reason": "invalid_json"},
-        {"message_id": "2", "type": "auto_order.placed", "account_id": "acme", "receives": 1, "did": "retry", "reason": "result_before_request"},
+        {"message_id": "0", "type": "auto_order.requested", "account_id": "acme", "receives": 1, "age_s": 0, "did": "held", "reason": None},
+        {"message_id": "1", "type": "", "account_id": "", "receives": 1, "age_s": 0, "did": "dead_letter", "reason": "invalid_json"},
+        {"message_id": "2", "type": "auto_order.placed", "account_id": "acme", "receives": 1, "age_s": 0, "did": "retry", "reason": "result_before_request"},
     ]  # fmt: skip

@@ -218,11 +218,11 @@ def test_a_store_bound_caller_resends_its_own_alone() -> None:
 
 
 def test_a_slow_store_is_resent_as_far_as_the_time_allows() -> None:
-    """After 15 seconds the call answers what it did, and that there is more."""
+    """What cannot be queued and sent within 15 seconds is left, and told as more."""
     account = failed_orders("o1", "o2", "o3", "o4")
 
     def wait(_: str) -> None:
-        account.clock.sleep_up_to(8.0)
+        account.clock.sleep_up_to(4.0)
 
     assert resend_all(account, EventfulQueue(happens=wait)) == (2, True)
 
