@@ -17,6 +17,8 @@ from botocore.exceptions import (
 from autocredits import __version__
 from autocredits.adapters.aws import CONFIG, client, translate_errors
 from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.time_limit import WORST_CALL_S, OutOfTimeError, time_limit
+from tests.kit.wire import response
 
 
 def client_error(code: str, status: int) -> ClientError:
@@ -57,10 +59,25 @@ def test_a_defect_of_ours_goes_through(error: ClientError | BotoCoreError) -> No
 
 
 def test_our_own_time_outs_are_shorter_than_a_caller_waits() -> None:
-    """Two tries of at most four seconds each."""
+    """One try of at most four seconds; who can wait tries again itself."""
     settings: Any = CONFIG
     assert (settings.connect_timeout, settings.read_timeout) == (1, 3)
-    assert settings.retries["total_max_attempts"] == 2
+    assert settings.retries["total_max_attempts"] == 1
+    assert settings.connect_timeout + settings.read_timeout == WORST_CALL_S
+
+
+def test_a_call_that_may_not_end_in_time_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With less left than it can take, nothing is sent; nor is it taken for a defect."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "test")
+    sqs, sent = client("sqs"), []
+    sqs.meta.events.register("before-send", lambda **_: sent.append("sent") or response(200, {"QueueUrls": []}))
+    with time_limit(WORST_CALL_S + 60):
+        sqs.list_queues()
+    assert sent == ["sent"]
+    with time_limit(WORST_CALL_S - 0.1), pytest.raises(OutOfTimeError), translate_errors():
+        sqs.list_queues()
+    assert sent == ["sent"]
 
 
 def test_a_client_has_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:

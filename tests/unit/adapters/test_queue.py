@@ -15,7 +15,7 @@ ORDERS, DEAD = "http://127.0.0.1:1/1/orders", "http://127.0.0.1:1/1/dead"
 CALLS: dict[str, Callable[[SqsQueue], None]] = {
     "send": lambda queue: queue.send("acme", "body"),
     "dead_letter": lambda queue: queue.dead_letter("body", "invalid_json"),
-    "defer": lambda queue: queue.defer("receipt", 5),
+    "defer": lambda queue: queue.defer({"receipt": 5}),
 }
 
 
@@ -36,7 +36,10 @@ def queue_on(client: Any) -> SqsQueue:
                 "MessageAttributes": {"reason": {"DataType": "String", "StringValue": "invalid_json"}},
             },
         ),
-        ("defer", {"QueueUrl": ORDERS, "ReceiptHandle": "receipt", "VisibilityTimeout": 5}),
+        (
+            "defer",
+            {"QueueUrl": ORDERS, "Entries": [{"Id": "0", "ReceiptHandle": "receipt", "VisibilityTimeout": 5}]},
+        ),
     ],
 )
 def test_what_sqs_is_asked(call: str, asked: dict[str, Any]) -> None:
@@ -49,6 +52,24 @@ def test_what_sqs_is_asked(call: str, asked: dict[str, Any]) -> None:
 
     CALLS[call](queue_on(client_of("sqs", send)))
     assert sent == [asked]
+
+
+def test_ten_messages_are_deferred_in_one_call() -> None:
+    """Each for as long as was said; without any, nothing is asked."""
+    sent: list[list[tuple[str, int]]] = []
+
+    def send(request: Any, **_: object) -> AWSResponse:
+        entries = json.loads(request.body)["Entries"]
+        assert len({entry["Id"] for entry in entries}) == len(entries)
+        sent.append([(entry["ReceiptHandle"], entry["VisibilityTimeout"]) for entry in entries])
+        return response(200, {"Successful": [], "Failed": []})
+
+    delays = {f"r{number}": number for number in range(25)}
+    queue = queue_on(client_of("sqs", send))
+    queue.defer(delays)
+    queue.defer({})
+    assert [len(few) for few in sent] == [10, 10, 5]
+    assert dict(one for few in sent for one in few) == delays
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from autocredits.domain.accounts import OpenAccount
 from autocredits.domain.decide import Command, Decision, Done, Draft, IdempotencyKey, NotYet, decide
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.domain.journal import Page
+from autocredits.domain.journal import MAX_ENTRIES, Page
 from autocredits.domain.records import KeyRecord, RecordKey, Records
 from autocredits.domain.state import State
 from autocredits.domain.work.record import Work
@@ -275,10 +275,12 @@ def test_a_draft_is_dated_as_its_page_will_be() -> None:
     assert (work.created_at, work.updated_at, work.parts["order"].expires_at) == (NOW_MS, NOW_MS, NOW_MS + 60_000)
 
 
-def test_more_entries_than_a_page_takes_are_never_written() -> None:
-    """A decision that comes to fifty entries fails as a whole."""
-    with pytest.raises(BrokenInvariantError):
-        decided([debit(order(f"o{number}")) for number in range(50)])
+def test_a_batch_is_decided_as_far_as_a_page_takes() -> None:
+    """Forty-nine entries; the command that would make one more is for the next page, and has left no trace."""
+    decision = decided([debit(order(f"o{number}")) for number in range(51)])
+    assert decision.page is not None
+    assert (len(decision.page.entries), len(decision.outcomes)) == (MAX_ENTRIES, MAX_ENTRIES)
+    assert ("order", "o49") not in {write.key for write in decision.writes}
 
 
 def test_a_key_in_the_place_of_work_is_a_defect() -> None:

@@ -101,7 +101,9 @@ def ids(
     store: MemoryStore | None = None,
 ) -> tuple[list[str], str | None]:
     """The ids in one page of a list, and where it goes on."""
-    works, position = list_orders(store or account.store, ManualClock(), ACCOUNT_ID, caller, status, start=start, limit=limit)
+    works, position = list_orders(
+        store or account.store, ManualClock(), ACCOUNT_ID, caller, status, start=start, limit=limit
+    )
     return [work.work_id for work in works], position
 
 
