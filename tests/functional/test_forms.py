@@ -88,6 +88,9 @@ def test_nothing_is_lost_in_reading(release: str, service: Service) -> None:  # 
         now = written["Put"]["Item"]
         if item["sk"]["S"] in ("purchase", "coupon_use") and "form" not in item:
             check_grown(item, now)
+        elif item["sk"]["S"] == "work" and "latest" not in item:
+            # Open holds and queued orders were not listed by when they are due.
+            assert {name: value for name, value in now.items() if not name.startswith("by_due_")} == item
         else:
             assert now == item
 

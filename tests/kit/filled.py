@@ -8,7 +8,7 @@ from autocredits.domain.purchases.coupons import Coupon, CouponUse
 from autocredits.domain.purchases.facts import Checkout, Decision, Dispute, PaymentFacts
 from autocredits.domain.purchases.record import Payment, Purchase
 from autocredits.domain.records import KeyRecord, Record
-from autocredits.domain.work.record import Part, Work
+from autocredits.domain.work.record import Part, Progress, Work
 
 UNKNOWN = {"invented_later": ["by", {"a": "newer release"}]}
 """A stored field that this release does not know."""
@@ -75,7 +75,15 @@ def _work(kind: Any) -> Work:
         },
         charged={"order": "1.0"},
         known_parts=("order", "tracking"),
+        asked=("none", "bce"),
         converted=True,
+        latest=Progress(
+            attempt=2,
+            first_hold=("order",),
+            replaced={"tracking:qtrack": "released"},
+            completed=("tracking:tracking_generator",),
+            unknown=UNKNOWN,
+        ),
         credits=4,
         reason="reason",
         resent_by="request",

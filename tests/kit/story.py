@@ -85,8 +85,10 @@ STORY = (
 
 
 def recorded(name: str) -> Event:
-    """The event that was recorded under a name."""
+    """The event that was recorded under a name; messages as if they had just been received for the first time."""
     event: Event = json.loads((EVENTS / f"{name}.json").read_text())
+    for record in event.get("Records", ()):
+        record["attributes"]["ApproximateFirstReceiveTimestamp"] = str(time.time_ns() // 1_000_000)
     return event
 
 

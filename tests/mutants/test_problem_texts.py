@@ -372,7 +372,11 @@ def test_a_frozen_balance_in_its_own_words(unit: str) -> None:
     with pytest.raises(Problem) as refused:
         debit(order(order_type="fba")).decide(draft)
     sentence = f"The {unit} balance is below zero. Top it up before starting new work."
-    assert (refused.value.code, refused.value.detail, refused.value.extra) == ("balance_frozen", sentence, {})
+    assert (refused.value.code, refused.value.detail, refused.value.extra) == (
+        "balance_frozen",
+        sentence,
+        {"unit": unit},
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from autocredits.domain.accounts import Adjust
 from autocredits.domain.decide import Command, Done
 from autocredits.domain.journal import Entry
 from autocredits.domain.work.calls import ResendOrder
-from autocredits.domain.work.record import Part, Work
+from autocredits.domain.work.record import Part, Progress, Work
 from tests.kit.builders import (
     ACCOUNT_ID,
     PLATFORM,
@@ -76,6 +76,7 @@ def test_a_debit_to_the_last_field() -> None:
         status="ordered",
         charged={"order": "4.1", "tracking:qtrack": "4.1"},
         known_parts=("order", "tracking"),
+        asked=("qtrack",),
         credits=250,
         versions=(4,),
         created_at=at,
@@ -163,6 +164,8 @@ def test_a_hold_to_the_last_field() -> None:
             "tracking": hold_part(33, "4.3", at + lasts),
         },
         known_parts=("order", "tracking"),
+        asked=("bce",),
+        latest=Progress(attempt=1, first_hold=("order", "tracking:bce")),
         versions=(4,),
         created_at=at,
         updated_at=at,
@@ -398,7 +401,7 @@ def test_a_refusal_for_lack_of_dollars_names_their_unit() -> None:
 
 
 def test_a_refused_conversion_to_the_last_field() -> None:
-    """An entry says so; of the record only the message is new."""
+    """An entry says so; of the record only the message is new, and the method that was asked for."""
     account = account_of(requested(), placed())
     account.do(adjust("auto_order", -9900))
     before = account.work()
@@ -408,7 +411,8 @@ def test_a_refused_conversion_to_the_last_field() -> None:
         ("refused", "auto_order", 0, 0, "tracking", "qtrack", "TBA1")
     ]
     assert done == Done(did="refused", first=1, count=1, record=now)
-    assert now == replace(before, seen=now.seen, versions=now.versions, rev=before.rev + 1)
+    asked = (*before.asked, "qtrack")
+    assert now == replace(before, asked=asked, seen=now.seen, versions=now.versions, rev=before.rev + 1)
     assert len(now.seen) == len(before.seen) + 1
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.template import ROOT, Template, scopes_of
+from tests.kit.template import ROOT, Template, event_sources, scopes_of
 from tests.kit.template import template as read_template
 
 READ, CONSUME, ADMIN = "credits:read", "credits:consume", "credits:admin"
@@ -63,7 +63,7 @@ SECRETS_POLICY = {"Fn::If": ["TakesPayments", [{"Ref": "PaymentSecrets"}], {"Ref
 # What each function may do, by the resource it may do it to.
 GRANTS = {
     "Account": {"AccountLogs": LOGS, "CreditsTable": COMMITS},
-    "Balance": {"BalanceLogs": LOGS, "CreditsTable": READS},
+    "Balance": {"BalanceLogs": LOGS, "CreditsTable": READS | {"dynamodb:BatchGetItem"}},
     "Consume": {
         "ConsumeLogs": LOGS,
         "CreditsTable": WORKS,
@@ -390,16 +390,40 @@ def test_the_table_keeps_what_it_holds(template: Template) -> None:
 
 
 def test_a_message_is_lost_nowhere(template: Template) -> None:
-    """The queue outwaits its worker, and gives up into a dead-letter queue after the worker would have."""
+    """The queue outwaits its worker and keeps what it cannot deliver; the worker judges long before the queue does."""
     queue = properties(template, "OrdersQueue")
     worker = functions(template)["ConsumeWorker"]
     assert queue["VisibilityTimeout"] >= 6 * worker["Timeout"]
     assert queue["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
-        "maxReceiveCount": 12,
+        "maxReceiveCount": 1000,
     }
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
     assert properties(template, "DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
     assert queue["SqsManagedSseEnabled"] is properties(template, "DeadLetterQueue")["SqsManagedSseEnabled"] is True
+
+
+def test_the_queues_take_messages_over_tls_alone(template: Template) -> None:
+    """From nobody else's account but those that the parameter names."""
+    policy = properties(template, "OrdersQueuePolicy")
+    assert policy["Queues"] == [{"Ref": "OrdersQueue"}, {"Ref": "DeadLetterQueue"}]
+    tls, senders = policy["PolicyDocument"]["Statement"]
+    assert (tls["Effect"], tls["Principal"], tls["Action"]) == ("Deny", "*", "sqs:*")
+    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    condition, allowed, nobody = senders["Fn::If"]
+    assert (condition, nobody) == ("TakesSenders", {"Ref": "AWS::NoValue"})
+    assert allowed["Principal"] == {"AWS": {"Ref": "QueueSenders"}}
+    assert (allowed["Action"], allowed["Resource"]) == ("sqs:SendMessage", {"Fn::GetAtt": ["OrdersQueue", "Arn"]})
+
+
+def test_the_size_of_a_batch_is_a_parameter(template: Template) -> None:
+    """10 to 1,000 messages; SQS wants a window for more than 10."""
+    [(_, _, source)] = [one for one in event_sources(template) if one[2]["Type"] == "SQS"]
+    assert source["Properties"]["BatchSize"] == {"Ref": "WorkerBatchSize"}
+    assert source["Properties"]["MaximumBatchingWindowInSeconds"] == {"Ref": "WorkerBatchWindow"}
+    size, window = (template["Parameters"][name] for name in ("WorkerBatchSize", "WorkerBatchWindow"))
+    assert (size["MinValue"], size["MaxValue"], size["Default"], window["Default"]) == (10, 1000, 100, 1)
+    assert "LargeBatchesAreWaitedFor" in template["Rules"]
 
 
 def test_the_worker_answers_message_by_message(template: Template) -> None:

@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autocredits.domain.decide import RecordWrite
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.journal import Entry, Page, next_page
+from autocredits.domain.work.record import Work
 from autocredits.ledger.history import (
     MAX_PAGES_FILTERED,
     MAX_SECONDS_FILTERED,
@@ -27,6 +29,20 @@ def journal(pages: list[tuple[int, list[Entry]]]) -> tuple[MemoryStore, list[Pag
     for at_ms, entries in pages:
         made.append(next_page(ACCOUNT_ID, made[-1] if made else None, at_ms, entries))
         store.commit(ACCOUNT_ID, made[-1], [])
+    for order_id in {entry.order_id for page in made for entry in page.entries if entry.order_id}:
+        touched = tuple(page.version for page in made if order_id in {entry.order_id for entry in page.entries})
+        work = Work(
+            kind="order",
+            work_id=order_id,
+            store_id="s1",
+            status="ordered",
+            versions=touched,
+            created_at=1,
+            updated_at=1,
+            status_at=1,
+            rev=1,
+        )
+        store.commit(ACCOUNT_ID, None, [RecordWrite(work.key(), work, None)])
     return store, made
 
 
@@ -100,6 +116,37 @@ def test_a_list_is_what_was_asked_for(pages: list[tuple[int, list[Entry]]], filt
         so_far += line.page.entries[: line.index + 1]
         assert line.balance is not None
         assert line.balance.posted == sum(entry.posted for entry in so_far if entry.unit == line.entry.unit)
+
+
+def test_the_entries_of_an_order_are_read_from_its_pages_alone() -> None:
+    """Its record names them, however long the journal is."""
+    asked: list[int] = []
+
+    class Spied(MemoryStore):
+        def page(self, account_id: str, version: int) -> Page | None:
+            asked.append(version)
+            return MemoryStore.page(self, account_id, version)
+
+        def pages_before(self, account_id: str, version: int, limit: int) -> list[Page]:
+            raise AssertionError(f"{limit} pages of {account_id} below {version} are walked")
+
+    others = [grant(order_id=f"x{number}") for number in range(3)]
+    store, made = journal(
+        [(number, [grant(order_id="o1") if number in (3, 40) else others[0]]) for number in range(90)]
+    )
+    spied = Spied(store.pages, store.records)
+    lines = walk(spied, Filters(order_id="o1"), 10)
+    assert [line.page.version for line in lines] == [41, 4]
+    assert set(asked) == {len(made), 41, 4}
+    assert walk(spied, Filters(order_id="nobody"), 10) == []
+
+
+def test_a_lost_page_of_an_order_is_a_broken_invariant() -> None:
+    """Never a shorter list."""
+    store, _ = journal([(number, [grant(order_id="o1")]) for number in range(5)])
+    del store.pages[ACCOUNT_ID][3]
+    with pytest.raises(BrokenInvariantError, match="page 3 is missing"):
+        walk(store, Filters(order_id="o1"), 10)
 
 
 def test_a_cursor_in_the_midst_of_a_page_goes_on_there() -> None:
