@@ -17,7 +17,7 @@ from autocredits.edge.telemetry import count, logger
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.lists import read_purchase
 from autocredits.ledger.ports import Listed, UnavailableError
-from autocredits.ledger.time_limit import has_time, time_limit
+from autocredits.ledger.time_limit import has_time, limit_of
 from functions.purchase.checkout import apply_event
 from functions.purchase.payments.registry import provider
 
@@ -29,7 +29,7 @@ RESERVE_S = 30.0
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, int]:
     """Poll for every purchase that is due, several at a time, as long as there is time."""
-    with time_limit(context.get_remaining_time_in_millis() / 1000), ThreadPoolExecutor(AT_ONCE) as pool:
+    with limit_of(context), ThreadPoolExecutor(AT_ONCE) as pool:
         polls = [pool.submit(copy_context().run, _poll_in_time, ledger(), due) for due in due_purchases(ledger())]
         polled = [poll.result() for poll in polls]
     counts = {"polled": polled.count(True), "failed": polled.count(False), "left": polled.count(None)}

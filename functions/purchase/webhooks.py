@@ -8,7 +8,7 @@ from autocredits.domain.errors import Problem
 from autocredits.edge.http import ANSWERING_S
 from autocredits.edge.problems import as_problem
 from autocredits.edge.telemetry import count, logger
-from autocredits.ledger.time_limit import time_limit
+from autocredits.ledger.time_limit import limit_of
 from functions.purchase.checkout import handle_webhook
 from functions.purchase.payments import registry
 from functions.purchase.payments.port import Provider
@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one webhook in time: a status and no body."""
     name = (event.get("pathParameters") or {}).get("provider", "")
     try:
-        with time_limit(context.get_remaining_time_in_millis() / 1000 - ANSWERING_S):
+        with limit_of(context, ANSWERING_S):
             status = answer(registry.provider(name), event)
     except Exception as error:  # noqa: BLE001 - whatever it is, the provider has to be told to send again
         status = as_problem(error).status

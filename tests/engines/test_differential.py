@@ -25,7 +25,7 @@ from tests.engines.samples import key_record, pages_of, purchase, put, work
 from tests.kit.builders import NOW_MS, PLATFORM, fresh, merchant
 from tests.kit.engines import NAMES, Endpoint, client_of, make_store
 from tests.kit.figures import seed, size, tally
-from tests.kit.memory import MemoryStore
+from tests.kit.memory import ManualClock, MemoryStore
 
 CHUNKS = 5
 OPERATIONS = 200
@@ -175,7 +175,9 @@ class History:
                 which, self.account_id, start=start, newest_first=newest, limit=limit, shard=shard
             ),
             "list_due": lambda store: self.due(store, DUE_PURCHASES, newest_first=newest),
-            "list_orders": lambda store: list_orders(store, self.account_id, caller, status, start=start, limit=limit),
+            "list_orders": lambda store: list_orders(
+                store, ManualClock(), self.account_id, caller, status, start=start, limit=limit
+            ),
             "list_purchases": lambda store: list_purchases(store, self.account_id, start=start, limit=limit),
         }
         name = self.random.choice(tuple(calls))

@@ -43,7 +43,7 @@ def test_the_queue_keeps_what_it_was_given() -> None:
     queue = MemoryQueue()
     queue.send("acme", "body")
     queue.dead_letter("bad", "invalid_json")
-    queue.defer("receipt", 5)
+    queue.defer({"receipt": 5})
     assert (queue.sent, queue.dead, queue.delays) == (
         [("acme", "body")],
         [{"body": "bad", "reason": "invalid_json"}],

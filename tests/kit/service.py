@@ -40,7 +40,7 @@ def route_keys() -> tuple[str, ...]:
 class Context:
     """What Lambda tells a function about its call."""
 
-    remaining_ms: int = 900_000  # as long as Lambda allows: how fast a test's machine is decides nothing
+    remaining_ms: int = 30_000
 
     def get_remaining_time_in_millis(self) -> int:
         """How long the function may still run."""

@@ -215,8 +215,8 @@ def test_a_poll_that_went_well_begins_anew(shop: Shop) -> None:
 def test_a_run_that_is_short_of_time_leaves_the_rest(shop: Shop) -> None:
     """With too little time left for another poll it polls for nobody; the next run does."""
     shop.double.pay(shop.start())
-    assert shop.poll_after(2, remaining_ms=poll.RESERVE_MS - 1) == (0, 0)
-    assert shop.poll_after(0, remaining_ms=poll.RESERVE_MS) == (1, 0)
+    assert shop.poll_after(2, remaining_ms=int(poll.RESERVE_S * 1000) - 1) == (0, 0)
+    assert shop.poll_after(0, remaining_ms=int(poll.RESERVE_S * 1000)) == (1, 0)
 
 
 # Many at a time.
@@ -302,7 +302,7 @@ def test_shards_take_turns(shop: Shop, slow: Slow) -> None:
     """A run with time for a part polls the longest due of every shard, and no shard waits for another."""
     started = buy_many(shop, 0, 200)
     shop.clock.at_ms += 2 * MINUTE_MS
-    poll.handler({}, Timed(shop, poll.RESERVE_MS / 1000 + 1))
+    poll.handler({}, Timed(shop, poll.RESERVE_S + 1))
     shares = Counter(shard_of(DUE_PURCHASES, purchase_id) for purchase_id in slow.polled)
     assert (len(slow.polled), len(shares), max(shares.values()) - min(shares.values()) <= 1) == (32, 8, True)
     assert set(slow.polled) < started
@@ -315,7 +315,7 @@ def test_what_is_due_is_due_for_every_account(shop: Shop) -> None:
         shop.start(account_id=f"account-{number}")
         shop.clock.sleep_up_to(1)
     shop.clock.sleep_up_to(120 - 40 + 30)
-    due = list(poll.due_purchases(shop.ledger, lambda: True))
+    due = list(poll.due_purchases(shop.ledger))
     assert {one.account_id for one in due} == {f"account-{number}" for number in range(31)}
     for shard in range(DUE_PURCHASES.shards):
         share = [one for one in due if shard_of(DUE_PURCHASES, one.item_id) == shard]

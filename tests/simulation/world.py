@@ -341,8 +341,8 @@ class SimQueue:
         """Put a message to the dead letters."""
         self.world.call(Call("dead letter", lambda: self.world.dead.append((body, reason)), CHANGES))
 
-    def defer(self, receipt: str, seconds: int) -> None:  # noqa: ARG002 - the port's form
-        """The message is shown again later, as every message that is not acknowledged."""
+    def defer(self, delays: Mapping[str, int]) -> None:  # noqa: ARG002 - the port's form
+        """The messages are shown again later, as every message that is not acknowledged."""
         self.world.call(Call("defer", lambda: None, CHANGES))
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -70,8 +71,13 @@ def test_a_call_that_may_not_end_in_time_is_not_begun(monkeypatch: pytest.Monkey
     """With less left than it can take, nothing is sent; nor is it taken for a defect."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "test")
-    sqs, sent = client("sqs"), []
-    sqs.meta.events.register("before-send", lambda **_: sent.append("sent") or response(200, {"QueueUrls": []}))
+    sqs, sent = client("sqs"), list[str]()
+
+    def send(**_: object) -> AWSResponse:
+        sent.append("sent")
+        return response(200, {"QueueUrls": []})
+
+    sqs.meta.events.register("before-send", send)
     with time_limit(WORST_CALL_S + 60):
         sqs.list_queues()
     assert sent == ["sent"]

@@ -137,7 +137,8 @@ def _settle_all(
 
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     answer = process_partial_response(event, settle, processor, context)
-    _defer(queue, delays)
+    if delays:
+        _defer(queue, delays)
     logger.info("batch", extra={"messages": lines})
     return dict(answer)
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from autocredits.domain.access import Caller, check_platform, check_reaches
 from autocredits.domain.decide import IdempotencyKey
 from autocredits.domain.errors import Problem, require
-from autocredits.ledger.time_limit import time_limit
+from autocredits.ledger.time_limit import limit_of
 
 from .bodies import parse_body
 from .callers import caller_of
@@ -139,7 +139,7 @@ class Api:
     def handle(self, event: Event, context: Any) -> dict[str, Any]:
         """The Lambda handler: answers every call and every exception in time, and logs one line."""
         started_s = time.monotonic()
-        with time_limit(context.get_remaining_time_in_millis() / 1000 - ANSWERING_S):
+        with limit_of(context, ANSWERING_S):
             answer: dict[str, Any] = self.resolver.resolve(_routed(event), context)
         logger.info(
             "call",

@@ -7,9 +7,10 @@ middle leaves its caller without an answer.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from .ports import UnavailableError
 
@@ -45,6 +46,12 @@ def time_limit(seconds: float, monotonic_s: Callable[[], float] = time.monotonic
         yield
     finally:
         _present.set(outer)
+
+
+def limit_of(context: Any, kept_s: float = 0.0) -> AbstractContextManager[None]:
+    """The limit that Lambda sets to this call, by its own clock; `kept_s` is for what comes after."""
+    left_s: Callable[[], float] = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731 - asked at each call
+    return time_limit(left_s() - kept_s, lambda: -left_s())
 
 
 def has_time(seconds: float = WORST_CALL_S) -> bool:
