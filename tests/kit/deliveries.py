@@ -30,8 +30,8 @@ PATH = f"/v1/accounts/{ACCOUNT}"
 PRICE, OTHER = "8.91", "12.00"
 """What the package costs with the coupon, and what a buyer has paid who paid something else."""
 LAST = "LAST"
-FIRST_RECEIVE = 7
-"""How often a message has been received before: what waits in vain becomes a dead letter within the run."""
+TRIES_OF_A_DAY = 3
+"""How often a message is tried on its first day. Then what waits in vain becomes a dead letter, within the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,15 @@ def message(kind: str, number: int, data: Mapping[str, Any], work: tuple[str, st
     body = cloud_event(kind, dict(data), message_id=name)
 
     def of_try(receives: int) -> Event:
+        first_ms = BEGIN_MS - (DAY_MS if receives > TRIES_OF_A_DAY else 0)
         record = {
             "messageId": name,
             "receiptHandle": name,
             "body": body,
-            "attributes": {"ApproximateReceiveCount": f"{FIRST_RECEIVE + receives - 1}"},
+            "attributes": {
+                "ApproximateReceiveCount": str(receives),
+                "ApproximateFirstReceiveTimestamp": str(first_ms),
+            },
             "messageAttributes": {},
             "md5OfBody": "",
             "eventSource": "aws:sqs",

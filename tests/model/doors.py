@@ -172,7 +172,10 @@ class Service:
         """Give the worker one message, received for the first time."""
         self.received += 1
         name, known = f"m{self.received}", len(self.world.queue.dead)
-        attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "0"}
+        attributes = {
+            "ApproximateReceiveCount": "1",
+            "ApproximateFirstReceiveTimestamp": str(self.world.clock.now_ms()),
+        }
         record = {"messageId": name, "receiptHandle": name, "body": body, "attributes": attributes}
         event = {"Records": [{**record, "messageAttributes": {}, "eventSource": "aws:sqs", "eventSourceARN": QUEUE}]}
         failures = worker(event)["batchItemFailures"]

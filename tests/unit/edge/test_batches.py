@@ -94,6 +94,17 @@ class FailingLedger:
         return self.inner.execute_all(account_id, commands)
 
 
+@dataclass(frozen=True, slots=True)
+class Ticking:
+    """The context of a function that may run for 30 seconds by this clock."""
+
+    clock: ManualClock
+
+    def get_remaining_time_in_millis(self) -> int:
+        """What is left of them."""
+        return 30_000 - round(self.clock.monotonic_s() * 1000)
+
+
 @dataclass(slots=True)
 class Slow(MemoryStore):
     """A store whose every call takes as long as a call of a client can."""
@@ -289,7 +300,7 @@ def test_slow_answers_leave_the_rest_of_a_batch_untried() -> None:
     ledger = Ledger(Slow(store.pages, store.records, clock=clock), clock, worker.account.ledger().catalog)
     began = clock.monotonic_s()
     records = [received(body, message_id=str(number)) for number, body in enumerate(messages)]
-    answer = worker(*records, ledger=ledger)
+    answer = process({"Records": records}, Ticking(clock), ledger, worker.queue)
     assert clock.monotonic_s() - began <= 30
     assert answer == again("2")
     assert worker.queue.delays == {"2": 26}  # it is 16 s old by then

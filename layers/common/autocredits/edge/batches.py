@@ -16,7 +16,7 @@ from autocredits.domain.decide import Command, NotYet
 from autocredits.domain.errors import Problem
 from autocredits.ledger.commit import Accepted, Ledger
 from autocredits.ledger.ports import Queue, UnavailableError
-from autocredits.ledger.time_limit import has_time, time_limit
+from autocredits.ledger.time_limit import has_time, limit_of
 
 from .messages import parse_message
 from .problems import as_problem
@@ -90,12 +90,11 @@ def delay_s(age_s: int, first_s: int) -> int:
 
 def process(event: dict[str, Any], context: Any, ledger: Ledger, queue: Queue) -> dict[str, Any]:
     """Process a batch of messages, log one line, and name those that are to be tried again."""
-    left_s = context.get_remaining_time_in_millis() / 1000
-    with time_limit(left_s, ledger.clock.monotonic_s):
+    with limit_of(context):
         batch = [Received(SQSRecord(record)) for record in event["Records"]]
         for received in batch:
             received.parse()
-        with time_limit(left_s - SETTLING_S, ledger.clock.monotonic_s):
+        with limit_of(context, SETTLING_S):
             _execute_in_time(ledger, batch)
         return _settle_all(event, context, batch, queue, ledger.clock.now_ms())
 
