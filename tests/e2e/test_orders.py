@@ -391,7 +391,7 @@ class DeadLetters:
         """Reason and body of each letter that it lists; it counts them all in its last line."""
         *lines, last = self.stack.list_dead_letters(self.home, **environment)
         assert last.startswith(f"{len(lines)} dead letters")
-        return [(reason, body) for reason, _, body in (line.partition("\t") for line in lines)]
+        return [(reason, body) for reason, _, body in (line.split("\t", 2) for line in lines)]
 
     def of(self, shop: Shop) -> list[tuple[str, str]]:
         """Reason and body of the dead letters about an account."""
@@ -427,6 +427,22 @@ def test_dead_letters_are_listed_with_their_reasons_and_stay(shop: Shop, dead_le
         listed = [letter for letter in dead_letters.run() if shop.account_id in letter[1]]
         assert sorted(listed) == sorted(poison) == dead_letters.of(shop)
     assert shop.listed() == []
+
+
+def test_the_dead_letters_of_a_stack_are_found_by_its_name(shop: Shop, dead_letters: DeadLetters) -> None:
+    """As on AWS, by the environment's credentials; a reason picks some."""
+    body = f"not JSON about {shop.account_id}"
+    shop.stack.send_body(body)
+    eventually(lambda: dead_letters.of(shop))
+    aws = {
+        "AWS_ENDPOINT_URL": shop.stack.info["endpoint_url"],
+        "AWS_DEFAULT_REGION": shop.stack.info["region"],
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    assert ("invalid_json", body) in dead_letters.run(STACK="autocredits", REASON="invalid_json", **aws)
+    assert dead_letters.run(STACK="autocredits", REASON="nobody_knows", **aws) == []
+    remove(shop.stack, body)
 
 
 def test_redriving_is_safe(shop: Shop, dead_letters: DeadLetters) -> None:

@@ -32,6 +32,7 @@ MAX_DELIVERIES = 4
 VISIBILITY_SECONDS = 35  # the worker's timeout and a little: the batch of a killed worker comes back after this
 SECONDS_BETWEEN_KILLS = (2.0, 8.0)
 KILLS = 12
+BATCH = 100  # how many messages a worker takes at once, unless the template is told otherwise
 DEADLINE_SECONDS = 900  # a quiet machine needs three minutes
 SOURCE = "storm"
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
@@ -60,6 +61,7 @@ class State:
     parts: tuple[tuple[str, str], ...] = ()
     known: frozenset[str] = frozenset()
     charged: frozenset[str] = frozenset()
+    completed: bool = False  # in this attempt, a conversion that was charged before it
 
     def part(self, name: str) -> str | None:
         """How the part stands in the present attempt."""
@@ -95,14 +97,22 @@ def after(state: State, step: Step, names: tuple[str, ...]) -> State | None:
         return after_conversion_requested(state, names)
     if step.type in ("auto_order.requested", "sourcing.requested"):
         if state.status in ("failed", "rejected"):
-            state = replace(state, attempt=state.attempt + 1, parts=(), status=None)
+            state = replace(state, attempt=state.attempt + 1, parts=(), status=None, completed=False)
         return state if state.status else state.open_parts(names, "processing")
     part, how = RESULTS[step.type]
     if state.status is None or (step.attempt or 0) > state.attempt or part not in state.known:
         return None
+    if step.attempt in (None, state.attempt) and completes_charged(state, part, how):
+        return replace(state, status="shipped" if state.status == "ordered" else state.status, completed=True)
     if step.attempt not in (None, state.attempt) or state.part(part) != "open":
         return state
     return after_end(state.end_part(part, how), part, how)
+
+
+def completes_charged(state: State, part: str, how: str) -> bool:
+    """Whether a conversion was converted that was charged already, in an earlier attempt."""
+    charged_before = part == "tracking" and part in state.charged and state.part(part) is None
+    return charged_before and how == "captured" and state.status != "failed"
 
 
 def after_end(state: State, part: str, how: str) -> State:
@@ -114,7 +124,8 @@ def after_end(state: State, part: str, how: str) -> State:
             state = state.end_part(name, how) if now == "open" else state
         return replace(state, status="failed")
     if part == "order":
-        return replace(state, status="shipped" if "tracking" in state.charged else "ordered")
+        converted = state.completed or state.part("tracking") == "captured"
+        return replace(state, status="shipped" if converted else "ordered")
     return replace(state, status="shipped") if (how, state.status) == ("captured", "ordered") else state
 
 
@@ -581,7 +592,7 @@ def test_every_poison_message_has_its_reason(aftermath: Aftermath) -> None:
     counts = Counter(letter.body for letter in letters)
     too_many = {body: count - aftermath.sent[body] for body, count in counts.items() if count != aftermath.sent[body]}
     assert all(more > 0 for more in too_many.values())
-    assert sum(too_many.values()) <= 10 * aftermath.kills
+    assert sum(too_many.values()) <= BATCH * aftermath.kills
     strangers = [letter.body for letter in aftermath.stack.dead_letters() if aftermath.storm.tag in letter.body]
     assert set(strangers) <= set(aftermath.storm.poison)
 
