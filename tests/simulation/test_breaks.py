@@ -195,7 +195,7 @@ def _answer_by_the_clock(patch: Patch) -> None:
 
 
 def _no_dead_letters(patch: Patch) -> None:
-    patch.setattr(batches, "_dead_letter", lambda *_: ("dead_letter", "gone"))
+    patch.setattr(batches, "_bury", lambda *_: None)
 
 
 def _any_maker(patch: Patch) -> None:
