@@ -6,8 +6,9 @@ from typing import Any
 
 from autocredits.domain.journal import Page
 from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.time_limit import WORST_CALL_S, check_time
 from tests.kit.builders import NOW_MS
-from tests.kit.memory import MemoryStore
+from tests.kit.memory import ManualClock, MemoryStore
 
 Call = tuple[Any, ...]
 MAX_CALLS = 1000
@@ -45,6 +46,27 @@ class Spied:
     def names(self) -> list[str]:
         """The calls without their arguments."""
         return [call[0] for call in self.calls]
+
+
+@dataclass(slots=True)
+class Slow(Spied):
+    """A store whose every call takes so long, by a clock that goes on meanwhile, and begins none that may end too late."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    call_s: float = WORST_CALL_S
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """The inner store's method, slowly."""
+        done = Spied.__getattr__(self, name)
+
+        def called(*arguments: Any, **named: Any) -> Any:
+            check_time()
+            try:
+                return done(*arguments, **named)
+            finally:
+                self.clock.sleep_up_to(self.call_s)
+
+        return called
 
 
 @dataclass(slots=True)

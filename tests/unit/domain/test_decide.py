@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from autocredits.domain.accounts import OpenAccount
 from autocredits.domain.decide import Command, Decision, Done, Draft, IdempotencyKey, NotYet, decide
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.domain.journal import MAX_ENTRIES, Page
+from autocredits.domain.journal import MAX_ENTRIES, Entry, Page, canonical_text, next_page
 from autocredits.domain.records import KeyRecord, RecordKey, Records
 from autocredits.domain.state import State
 from autocredits.domain.work.record import Work
@@ -20,6 +20,7 @@ from tests.kit.builders import (
     capture,
     completed,
     debit,
+    failed,
     hold,
     idempotency,
     order,
@@ -281,6 +282,112 @@ def test_a_batch_is_decided_as_far_as_a_page_takes() -> None:
     assert decision.page is not None
     assert (len(decision.page.entries), len(decision.outcomes)) == (MAX_ENTRIES, MAX_ENTRIES)
     assert ("order", "o49") not in {write.key for write in decision.writes}
+
+
+def pages_of(commands: Sequence[Command], head: Page, records: Records) -> list[Decision]:
+    """The decisions that all of the commands come to, each as far as a page takes."""
+    decisions: list[Decision] = []
+    left = list(commands)
+    while left:
+        decision = decided(left, head, records)
+        assert 0 < len(decision.outcomes) <= len(left)
+        left = left[len(decision.outcomes) :]
+        records = {**records, **{write.key: write.record for write in decision.writes}}
+        head = decision.page or head
+        decisions.append(decision)
+    return decisions
+
+
+def bytes_of(page: Page | None) -> int:
+    """How long the text under the page's hash is."""
+    assert page is not None
+    return len(canonical_text(ACCOUNT_ID, page.to_map()).encode())
+
+
+def fba_orders(count: int) -> tuple[Page, Records]:
+    """The newest page and the records of an account that holds so many `fba` orders with a conversion."""
+    commands = [requested(f"o{number}", "bce", "fba") for number in range(count)]
+    decisions = pages_of(commands, page_of(state_of(10**6, 10**8)), {})
+    pages = [decision.page for decision in decisions if decision.page]
+    return pages[-1], {write.key: write.record for decision in decisions for write in decision.writes}
+
+
+def test_the_releases_of_many_orders_are_as_many_pages_as_they_need() -> None:
+    """Each of these has three entries, so the seventeenth is for the next page."""
+    head, records = fba_orders(17)
+    first, second = pages_of([failed(f"o{number}") for number in range(17)], head, records)
+    assert [len(decision.outcomes) for decision in (first, second)] == [16, 1]
+    assert [words_of(decision) for decision in (first, second)] == [["released"] * 16, ["released"]]
+    assert first.page is not None
+    assert len(first.page.entries) == 48
+    assert second.page is not None
+    assert second.page.state.balance("managed").held == second.page.state.balance("auto_order").held == 0
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00e4", "\U0001f4a9", "\x01"], ids=["plain", "umlaut", "emoji", "control"])
+def test_results_with_long_reasons_are_pages_of_16_kb(letter: str) -> None:
+    """However the reason is written: what would not fit is for the next page, and nothing is lost."""
+    head, records = fba_orders(10)
+    results = [failed(f"o{number}", reason=letter * 1000) for number in range(10)]
+    decisions = pages_of(results, head, records)
+    assert [word for decision in decisions for word in words_of(decision)] == ["released"] * 10
+    assert max(bytes_of(decision.page) for decision in decisions) <= 16 * 1024
+    fullest = decisions[0].page
+    assert fullest is not None
+    one_more = [failed(f"o{number}", reason=letter * 1000) for number in range(len(decisions[0].outcomes) + 1)]
+    with pytest.raises(BrokenInvariantError, match="a page of"):
+        next_page(ACCOUNT_ID, head, NOW_MS, [entry for one in one_more for entry in alone(one, head, records)])
+
+
+def alone(command: Command, head: Page, records: Records) -> Sequence[Entry]:
+    """The entries of a command by itself."""
+    page = decided([command], head, records).page
+    assert page is not None
+    return page.entries
+
+
+def test_the_largest_message_fits_on_a_page() -> None:
+    """The longest words that a message may have, each letter as long as JSON makes it, and the greatest numbers."""
+    order_id, source, worst = "o" * 64, "\x01" * 256, "\x01" * 1000
+    head = page_of(state_of(10**11, 10**11), version=10**12 - 10)
+    store = {"store_id": "s" * 64}
+    requests = {
+        "placed": requested(order_id, "qtrack", "fba", source=source, cost="99999999.99", **store),
+        "failed": requested(order_id, "qtrack", "fba", source=source, cost="99999999.99", **store),
+    }
+    results = {
+        "placed": placed(order_id, source=source, supplier_order_id=worst),
+        "failed": failed(order_id, source=source, reason=worst),
+    }
+    for name, request in requests.items():
+        first = decided([request], head)
+        records = {write.key: write.record for write in first.writes}
+        assert words_of(decided([results[name]], first.page, records)) in (["captured"], ["released"])
+
+
+def test_a_transaction_takes_a_hundred_actions() -> None:
+    """A queued order is two of them, and one is the page's: forty-nine at once."""
+    first, second = pages_of([queue_order(order(f"o{number}")) for number in range(60)], page_of(state_of()), {})
+    assert [len(decision.writes) for decision in (first, second)] == [98, 22]
+    assert [len(decision.outcomes) for decision in (first, second)] == [49, 11]
+
+
+def test_what_is_refused_takes_no_room() -> None:
+    """It is answered with those that fit, also behind the last of them."""
+    known = [debit(order(f"o{number}")) for number in range(49)]
+    refused = [capture(f"nothing-{number}") for number in range(60)]
+    decision = decided([*refused[:30], *known, *refused[30:], debit(order("late"))])
+    assert words_of(decision) == ["hold_not_found"] * 30 + ["debited"] * 49 + ["hold_not_found"] * 30
+
+
+def test_a_command_that_is_for_the_next_page_leaves_no_trace() -> None:
+    """Neither entries nor balances, records or keys; nor does the page depend on it."""
+    key = idempotency("late")
+    commands = [debit(order(f"o{number}")) for number in range(49)]
+    full = decided(commands)
+    with_more = decided([*commands, debit(order("late"), key)])
+    assert (with_more.page, len(with_more.outcomes), with_more.vacant) == (full.page, 49, None)
+    assert {write.key for write in with_more.writes} == {write.key for write in full.writes}
 
 
 def test_a_key_in_the_place_of_work_is_a_defect() -> None:

@@ -2,6 +2,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,16 @@ from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import (
     KINDS,
     MAX_ENTRIES,
+    MAX_PAGE_BYTES,
     NO_PAGE_HASH,
     Entry,
     Page,
     apply,
+    canonical_text,
+    entry_bytes,
     hash_of,
     next_page,
+    page_bytes,
     page_from_map,
 )
 from autocredits.domain.money import MAX_BALANCE
@@ -281,6 +286,29 @@ def test_the_order_of_fields_does_not_matter_to_the_hash() -> None:
     """Two ways to store the same fields have the same hash."""
     stored = FULL_PAGE.to_map()
     assert hash_of(ACCOUNT_ID, dict(reversed(stored.items()))) == FULL_PAGE.hash
+
+
+@given(JOURNALS)
+def test_how_long_a_page_becomes_is_known_before_it_is_made(drawn: list[tuple[int, list[Entry]]]) -> None:
+    """To the byte, from its entries one by one and the state after them."""
+    head: Page | None = None
+    for page, (skew_ms, page_entries) in zip(journal(drawn), drawn, strict=True):
+        so_far = sum(entry_bytes(entry) for entry in page_entries)
+        told = page_bytes(ACCOUNT_ID, head, NOW_MS + skew_ms, page.state, so_far)
+        assert told == len(canonical_text(ACCOUNT_ID, page.to_map()).encode())
+        head = page
+
+
+def test_a_page_of_more_than_16_kb_is_a_defect() -> None:
+    """In UTF-8, to the byte; shorter ones are never cut."""
+    assert MAX_PAGE_BYTES == 16 * 1024
+    grant = Entry(kind="granted", actor="\u00e4", unit="auto_order", posted=1)
+    empty = len(canonical_text(ACCOUNT_ID, next_page(ACCOUNT_ID, None, NOW_MS, [grant]).to_map()).encode())
+    room = MAX_PAGE_BYTES - empty - len(',"reason":""')
+    full = next_page(ACCOUNT_ID, None, NOW_MS, [replace(grant, reason="x" * room)])
+    assert len(canonical_text(ACCOUNT_ID, full.to_map()).encode()) == MAX_PAGE_BYTES
+    with pytest.raises(BrokenInvariantError, match="a page of 16385 bytes"):
+        next_page(ACCOUNT_ID, None, NOW_MS, [replace(grant, reason="x" * (room + 1))])
 
 
 @pytest.mark.parametrize("count", [0, MAX_ENTRIES + 1])

@@ -7,9 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from autocredits.domain.decide import Command, RecordWrite
+from autocredits.domain.decide import Command
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.domain.journal import Page
 from autocredits.edge.batches import (
     FIRST_DELAY_S,
     MAX_FAULT_S,
@@ -22,11 +21,11 @@ from autocredits.edge.batches import (
 )
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.commit import Answer, Ledger
-from autocredits.ledger.ports import Clock, UnavailableError
-from autocredits.ledger.time_limit import WORST_CALL_S
+from autocredits.ledger.ports import Clock, Store, UnavailableError
 from tests.kit.builders import NOW_MS, Account, opened
-from tests.kit.memory import ManualClock, MemoryQueue, MemoryStore
+from tests.kit.memory import ManualClock, MemoryQueue
 from tests.kit.service import Context, cloud_event, sqs_record, work
+from tests.kit.spied import Slow
 
 PLACED = {"order_id": "A-1", "supplier_order_id": "s"}
 ACKNOWLEDGED: dict[str, Any] = {"batchItemFailures": []}
@@ -103,25 +102,6 @@ class Ticking:
     def get_remaining_time_in_millis(self) -> int:
         """What is left of them."""
         return 30_000 - round(self.clock.monotonic_s() * 1000)
-
-
-@dataclass(slots=True)
-class Slow(MemoryStore):
-    """A store whose every call takes as long as a call of a client can."""
-
-    clock: ManualClock = field(default_factory=ManualClock)
-
-    def head(self, account_id: str) -> Page | None:
-        """Slowly."""
-        self.clock.sleep_up_to(WORST_CALL_S)
-        return MemoryStore.head(self, account_id)
-
-    def commit(
-        self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
-    ) -> None:
-        """Slowly."""
-        self.clock.sleep_up_to(WORST_CALL_S)
-        MemoryStore.commit(self, account_id, page, writes, vacant=vacant)
 
 
 def again(*message_ids: str) -> dict[str, Any]:
@@ -297,7 +277,7 @@ def test_slow_answers_leave_the_rest_of_a_batch_untried() -> None:
     clock, store = worker.account.clock, worker.account.store
     others = [opened(account=Account(store, clock, name)) for name in ("umbrella", "initech")]
     messages = [requested("A-1"), *(requested("A-1", account_id=other.account_id) for other in others)]
-    ledger = Ledger(Slow(store.pages, store.records, clock=clock), clock, worker.account.ledger().catalog)
+    ledger = worker.account.ledger(cast("Store", Slow(store, clock=clock)))
     began = clock.monotonic_s()
     records = [received(body, message_id=str(number)) for number, body in enumerate(messages)]
     answer = process({"Records": records}, Ticking(clock), ledger, worker.queue)
