@@ -1,7 +1,7 @@
 """The commit loop: what it asks of the store, when it decides again, how long it waits, and what it tells."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
@@ -18,6 +18,7 @@ from autocredits.domain.records import NO_ACCOUNT, KeyRecord, RecordKey
 from autocredits.domain.work.record import Work
 from autocredits.ledger.commit import NO_PAGE, Accepted, Ledger
 from autocredits.ledger.ports import Clock, ConflictError, Store, UnavailableError
+from autocredits.ledger.time_limit import time_limit
 from tests.kit.books import check_books
 from tests.kit.builders import (
     ACCOUNT_ID,
@@ -28,6 +29,7 @@ from tests.kit.builders import (
     adjust,
     capture,
     debit,
+    failed,
     hold,
     idempotency,
     opened,
@@ -37,7 +39,7 @@ from tests.kit.builders import (
     requested,
 )
 from tests.kit.purchases import Shop
-from tests.kit.spied import AnswerLostError, Behind, Spied, SteppedClock
+from tests.kit.spied import AnswerLostError, Behind, Slow, Spied, SteppedClock
 
 
 def loop(
@@ -190,6 +192,136 @@ def test_a_single_command_raises_its_refusal() -> None:
         account.ledger().execute(ACCOUNT_ID, debit(order()))
     with pytest.raises(NotYet):
         account.ledger().execute(ACCOUNT_ID, placed())
+
+
+def words_of(answers: Sequence[Accepted | Problem | NotYet]) -> list[str]:
+    """What came of each command, in one word."""
+    return [
+        answer.done.did if isinstance(answer, Accepted) else getattr(answer, "code", "not_yet") for answer in answers
+    ]
+
+
+def test_a_thousand_commands_are_pages_of_forty_nine() -> None:
+    """Each page is one read and one transaction, and every command has its answer."""
+    account = opened(1_000_000)
+    ledger, spied, clock = loop(account)
+    answers = ledger.execute_all(ACCOUNT_ID, [debit(order(f"o{number}")) for number in range(1000)])
+    assert words_of(answers) == ["debited"] * 1000
+    assert spied.names() == ["head", "commit"] * 21
+    assert [len(page.entries) for page in account.pages()[2:]] == [49] * 20 + [20]
+    assert (account.balance(), clock.waits) == ((900_000, 0), [])
+    check_books(account)
+
+
+def test_as_many_refusals_as_fit_into_one_snapshot_are_confirmed_at_once() -> None:
+    """Each of these concerns two records, and a transaction reads a hundred items, the next page among them."""
+    ledger, spied, _ = loop(opened(0))
+    answers = ledger.execute_all(ACCOUNT_ID, [debit(order(f"o{number}")) for number in range(120)])
+    assert words_of(answers) == ["insufficient_credits"] * 120
+    assert [len(call[3]) for call in spied.calls if call[0] == "snapshot"] == [98, 98, 44]
+
+
+def test_what_does_not_fit_beside_accepted_commands_goes_on_the_next_page() -> None:
+    """Refused, waiting and accepted ones, in whatever order, each as if it had come alone."""
+    account = opened(1_000_000, 10**8)
+    for number in range(40):
+        account.do(requested(f"o{number}", "bce", "fba"))
+    commands: list[Command] = []
+    for number in range(40):
+        commands += [failed(f"o{number}"), placed(f"unknown{number}"), capture(f"nobody{number}")]
+    words = words_of(account.ledger().execute_all(ACCOUNT_ID, commands))
+    assert words == ["released", "not_yet", "hold_not_found"] * 40
+    assert account.balance() == (1_000_000, 0)
+    check_books(account)
+
+
+# ---------------------------------------------------------------- one deadline for the whole call
+
+
+def slow_loop(
+    account: Account, call_s: float, fails: dict[str, list[Exception | None]] | None = None
+) -> tuple[Ledger, Slow]:
+    """A ledger over the account's store, each of whose calls takes so long, and the store."""
+    slow = Slow(account.store, fails or {}, clock=account.clock, call_s=call_s)
+    return account.ledger(cast("Store", slow)), slow
+
+
+@pytest.mark.parametrize(
+    ("left_s", "calls"),
+    [
+        (3.9, []),
+        (4.0, ["head"]),
+        (7.9, ["head"]),
+        (8.0, ["head", "commit"]),
+        (11.9, ["head", "commit"]),
+    ],
+)
+def test_no_call_is_begun_that_may_not_end_in_time(left_s: float, calls: list[str]) -> None:
+    """Each takes four seconds here, as long as one can: `try_again` unless there is time for both."""
+    account = opened(1000)
+    ledger, slow = slow_loop(account, 4.0)
+    with time_limit(left_s, account.clock.monotonic_s):
+        answers = ledger.execute_all(ACCOUNT_ID, [debit(order())])
+    assert words_of(answers) == ["debited" if "commit" in calls else "try_again"]
+    assert slow.names() == calls
+    assert account.clock.waited_s <= left_s
+    check_books(account)
+
+
+@pytest.mark.parametrize("call_s", [0.5, 1.0, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("left_s", [5.0, 9.5, 14.0, 29.5])
+def test_a_call_that_meets_slow_answers_ends_in_time(call_s: float, left_s: float) -> None:
+    """Rivals, lost answers, refusals and a replay: whatever the loop does, it does not outlast its caller."""
+    account = opened(150)
+    known = account.do(debit(order("known"), idempotency("known")))
+    fails: dict[str, list[Exception | None]] = {
+        "head": [UnavailableError(), None, UnavailableError()],
+        "commit": [ConflictError(), AnswerLostError(), ConflictError()],
+        "snapshot": [UnavailableError()],
+    }
+    ledger, _ = slow_loop(account, call_s, fails)
+    began_s = account.clock.monotonic_s()
+    commands = [debit(order("known"), idempotency("known")), debit(order("o1", tracking="qtrack")), adjust("finder", 1)]
+    with time_limit(left_s, account.clock.monotonic_s):
+        answers = ledger.execute_all(ACCOUNT_ID, commands)
+    assert account.clock.monotonic_s() - began_s <= left_s
+    assert words_of(answers)[0] in ("replayed", "try_again")
+    assert words_of(answers)[1] in ("insufficient_credits", "try_again")
+    assert account.balance() == (known.page.state.balance("auto_order").posted, 0)
+    check_books(account)
+
+
+def test_the_budget_is_eight_seconds_whoever_calls() -> None:
+    """With much more time left, a try that the table does not answer is the last once eight seconds have gone."""
+    account = opened(1000)
+    ledger, slow = slow_loop(account, 2.0, {"commit": gone(100)})
+    with time_limit(600, account.clock.monotonic_s):
+        assert words_of(ledger.execute_all(ACCOUNT_ID, [debit(order())])) == ["try_again"]
+    assert slow.names() == ["head", "commit"] * 2
+    assert account.clock.waited_s == pytest.approx(8.02)
+
+
+def test_what_was_committed_before_time_was_up_keeps_its_answer() -> None:
+    """The others are told to try again, and charge nobody twice when they do."""
+    account = opened(1_000_000)
+    commands = [debit(order(f"o{number}")) for number in range(120)]
+    ledger, slow = slow_loop(account, 4.0)
+    words = words_of(ledger.execute_all(ACCOUNT_ID, commands))
+    assert words == ["debited"] * 49 + ["try_again"] * 71
+    assert slow.names() == ["head", "commit"]
+    again = words_of(account.ledger().execute_all(ACCOUNT_ID, commands))
+    assert again == ["replayed"] * 49 + ["debited"] * 71
+    assert account.balance() == (1_000_000 - 120 * 100, 0)
+
+
+def test_time_that_is_up_is_told_as_an_unknown_outcome() -> None:
+    """As whatever the table does not answer: 503 `try_again`, and no page was read."""
+    account = opened(1000)
+    ledger, spied, clock = loop(account)
+    with time_limit(0.0, account.clock.monotonic_s), pytest.raises(Problem, match="try_again"):
+        ledger.execute(ACCOUNT_ID, debit(order()))
+    assert (spied.names(), clock.waits) == (["head"], [])
+    assert account.page().version == 2
 
 
 # ---------------------------------------------------------------- rivals, lost answers and time
