@@ -281,7 +281,11 @@ def test_a_call_that_meets_slow_answers_ends_in_time(call_s: float, left_s: floa
     }
     ledger, _ = slow_loop(account, call_s, fails)
     began_s = account.clock.monotonic_s()
-    commands = [debit(order("known"), idempotency("known")), debit(order("o1", tracking="qtrack")), adjust("finder", 1)]
+    commands: list[Command] = [
+        debit(order("known"), idempotency("known")),
+        debit(order("o1", tracking="qtrack")),
+        adjust("finder", 1),
+    ]
     with time_limit(left_s, account.clock.monotonic_s):
         answers = ledger.execute_all(ACCOUNT_ID, commands)
     assert account.clock.monotonic_s() - began_s <= left_s

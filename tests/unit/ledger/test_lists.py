@@ -15,8 +15,18 @@ from autocredits.domain.purchases.calls import PurchaseRequest, StartPurchase
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import RecordKey, RecordList, Records
 from autocredits.domain.work.record import ORDERS_BY_STATUS
-from autocredits.ledger.lists import MAX_RECORDS, list_orders, list_purchases, read_purchase, read_work
+from autocredits.ledger.lists import (
+    MAX_RECORDS,
+    MAX_SECONDS,
+    Found,
+    list_orders,
+    list_purchases,
+    read_purchase,
+    read_work,
+    walk_orders,
+)
 from autocredits.ledger.ports import Listed, Store
+from autocredits.ledger.time_limit import OutOfTimeError, time_limit
 from tests.kit.builders import (
     ACCOUNT_ID,
     NOW_MS,
@@ -36,7 +46,7 @@ from tests.kit.builders import (
 )
 from tests.kit.memory import ManualClock, MemoryStore
 from tests.kit.purchases import CARD
-from tests.kit.spied import Spied
+from tests.kit.spied import Slow, Spied
 
 STATUSES = ("queued", "processing", "ordered", "shipped", "failed")
 BOUND = merchant(store_id="s1")
@@ -332,20 +342,104 @@ def test_any_list_is_read_whole_by_its_cursors(
     assert joined(pages(account, status, caller=caller, limit=limit)) == sorted(wanted, reverse=True)
 
 
-class Stuttering(MemoryStore):
-    """A view of a store whose index shows an order twice: where it was, and where it has come to."""
+# ---------------------------------------------------------------- an index that shows an order twice
+
+
+@dataclass(slots=True)
+class Doubled(MemoryStore):
+    """A view of a store whose index still shows orders where they were, at these places, beside where they are."""
+
+    old: dict[RecordList, list[Listed]] = field(default_factory=dict)
 
     def list(self, which: RecordList, account_id: str, **how: Any) -> Sequence[Listed]:
-        """The first order once more."""
-        listed = MemoryStore.list(self, which, account_id, **how)
-        return [*listed[:1], *listed]
+        """What is listed, and what was."""
+        start, newest_first, limit = how["start"], how.get("newest_first", False), how["limit"]
+        now = MemoryStore.list(self, which, account_id, **{**how, "start": "", "limit": 10**6})
+        listed = sorted({*now, *self.old.get(which, [])}, reverse=newest_first)
+        beyond = [
+            one for one in listed if not start or (one.position < start if newest_first else one.position > start)
+        ]
+        return beyond[:limit]
 
 
-def test_an_index_that_shows_an_order_twice_is_read() -> None:
-    """An order that is moving in the index is no error."""
+def moved(count: int) -> tuple[Account, Doubled]:
+    """Failed orders of which every other one has failed again since, and the index before and after."""
+    account = filled(*[("failed", "s1")] * count)
+    which = ORDERS_BY_STATUS["failed"]
+    before = list(account.store.list(which, ACCOUNT_ID, limit=10**6))
+    for number in range(0, count, 2):
+        account.clock.at_ms += 1
+        account.do(requested(f"o{number:03}", "bce", store_id="s1"))
+        account.do(failed(f"o{number:03}"))
+    return account, Doubled(account.store.pages, account.store.records, old={which: before})
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+def test_an_order_that_moves_in_the_index_is_listed_once(limit: int) -> None:
+    """Where it is by now, whichever page of the list its two places stand on."""
+    account, doubled = moved(12)
+    wanted = [*(f"o{number:03}" for number in range(10, -1, -2)), *(f"o{number:03}" for number in range(11, 0, -2))]
+    found: list[str] = []
+    position: str | None = ""
+    while position is not None:
+        page, position = ids(account, "failed", start=position, limit=limit, store=doubled)
+        found += page
+    assert found == wanted
+
+
+def test_an_order_that_moves_in_the_index_is_walked_once_from_its_other_end() -> None:
+    """As those are resent that have waited longest: at the first of its places, and never again."""
+    account, doubled = moved(12)
+    walked = walk_orders(doubled, ACCOUNT_ID, "failed", start="", newest_first=False, per_read=5)
+    found = [one.work.work_id for one in walked if isinstance(one, Found)]
+    assert found == [f"o{number:03}" for number in range(12)]
+    assert account.work("o000").attempt == 2
+
+
+def test_an_order_that_is_shown_twice_in_a_row_is_listed_once() -> None:
+    """At one and the same place, too."""
     account = filled(("processing", "s1"), ("processing", "s1"))
-    found, position = ids(account, store=Stuttering(account.store.pages, account.store.records))
-    assert (set(found), position) == ({"o000", "o001"}, None)
+
+    class Stuttering(MemoryStore):
+        def list(self, which: RecordList, account_id: str, **how: Any) -> Sequence[Listed]:
+            listed = MemoryStore.list(self, which, account_id, **how)
+            return [*listed[:1], *listed]
+
+    assert ids(account, store=Stuttering(account.store.pages, account.store.records)) == (["o001", "o000"], None)
+
+
+# ---------------------------------------------------------------- lists that end in time
+
+
+@pytest.mark.parametrize("call_s", [0.5, 1.0, 2.0, 4.0])
+def test_a_list_on_a_slow_table_ends_in_time(many: Account, call_s: float) -> None:
+    """It answers what it has, if only a cursor, and goes on from there until it has found everything."""
+    found, position = list[str](), ""
+    clock = ManualClock()
+    slow = Slow(many.store, clock=clock, call_s=call_s)
+    for _ in range(20):
+        began_s = clock.monotonic_s()
+        works, after = list_orders(cast("Store", slow), clock, ACCOUNT_ID, BOUND, None, start=position, limit=50)
+        assert clock.monotonic_s() - began_s <= MAX_SECONDS
+        found += [work.work_id for work in works]
+        if after is None:
+            break
+        assert after != position
+        position = after
+    assert (found, after) == (["o0000"], None)
+
+
+def test_a_list_that_could_not_even_begin_is_tried_again() -> None:
+    """Its cursor would be the one that it came with."""
+    account = filled(("processing", "s1"))
+    slow = Slow(account.store, clock=account.clock, call_s=4.0)
+    with time_limit(5.0, account.clock.monotonic_s), pytest.raises(OutOfTimeError):
+        list_orders(cast("Store", slow), account.clock, ACCOUNT_ID, PLATFORM, None, start="", limit=50)
+
+
+def test_a_list_looks_for_ten_seconds_at_most() -> None:
+    """Whatever else its caller has time for."""
+    assert MAX_SECONDS == 10.0
 
 
 # ---------------------------------------------------------------- single records
