@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
@@ -13,8 +14,10 @@ from autocredits.domain.work.calls import ResendOrder
 from autocredits.domain.work.messages import request_message
 from autocredits.domain.work.record import Work
 from autocredits.edge.messages import parse_message
-from autocredits.ledger.ports import UnavailableError
-from autocredits.ledger.sending import MAX_RESENT, resend, resend_failed, send_if_queued
+from autocredits.ledger.commit import Ledger
+from autocredits.ledger.ports import Store, UnavailableError
+from autocredits.ledger.sending import MAX_RESENT, MAX_SECONDS, resend, resend_failed, send_if_queued
+from autocredits.ledger.time_limit import time_limit
 from tests.kit.books import check_books
 from tests.kit.builders import (
     ACCOUNT_ID,
@@ -29,7 +32,8 @@ from tests.kit.builders import (
     queue_order,
     requested,
 )
-from tests.kit.memory import MemoryQueue
+from tests.kit.memory import ManualClock, MemoryQueue, MemoryStore
+from tests.kit.spied import Slow, Spied
 
 
 def own_message(work: Work) -> Command:
@@ -225,6 +229,111 @@ def test_a_slow_store_is_resent_as_far_as_the_time_allows() -> None:
         account.clock.sleep_up_to(4.0)
 
     assert resend_all(account, EventfulQueue(happens=wait)) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Account:
+    """3,000 failed orders of store s2, and then two of store s1."""
+    account = opened(0)
+    for number in range(3002):
+        account.clock.at_ms += 1
+        account.do(requested(f"o{number:04}", store_id="s2" if number < 3000 else "s1"))
+    return account
+
+
+def twin(account: Account) -> Account:
+    """The account as it is, whatever becomes of it afterwards."""
+    pages = {name: dict(stored) for name, stored in account.store.pages.items()}
+    return Account(MemoryStore(pages, dict(account.store.records)), ManualClock(account.clock.at_ms))
+
+
+def slowly(account: Account, call_s: float) -> tuple[Ledger, Slow]:
+    """A ledger over the account's store, each of whose calls takes so long."""
+    slow = Slow(account.store, clock=account.clock, call_s=call_s)
+    return account.ledger(cast("Store", slow)), slow
+
+
+def test_a_store_finds_its_own_behind_3000_orders_of_others(crowded: Account) -> None:
+    """On a table that answers at once, in as many calls as there are hundreds."""
+    account, queue = twin(crowded), MemoryQueue()
+    ledger, slow = slowly(account, 0.01)
+    assert resend_failed(ledger, queue, ACCOUNT_ID, merchant(store_id="s1"), "r1") == (2, False)
+    assert sent_orders(queue) == [("o3000", 2), ("o3001", 2)]
+    assert slow.names().count("list") == 31
+
+
+@pytest.mark.parametrize("call_s", [0.5, 1.0, 2.0, 4.0])
+def test_a_store_beside_3000_orders_of_others_is_answered_in_time(crowded: Account, call_s: float) -> None:
+    """On a slow table: fifteen seconds are looked at on every step, and there is more."""
+    account = twin(crowded)
+    ledger, _ = slowly(account, call_s)
+    assert resend_failed(ledger, MemoryQueue(), ACCOUNT_ID, merchant(store_id="s1"), "r1") == (0, True)
+    assert account.clock.waited_s <= MAX_SECONDS == 15.0
+
+
+@dataclass(slots=True)
+class SlowQueue(MemoryQueue):
+    """A queue on which a message takes so long to be sent."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    call_s: float = 0.0
+
+    def send(self, account_id: str, body: str) -> None:
+        """Keep the message, and answer late."""
+        MemoryQueue.send(self, account_id, body)
+        self.clock.sleep_up_to(self.call_s)
+
+
+@pytest.mark.parametrize(
+    ("call_s", "resent"), [(0.1, 4), (1.0, 2), (1.7, 1), (2.0, 1), (2.5, 1), (3.0, 1), (3.5, 1), (4.0, 0)]
+)
+def test_what_is_queued_is_sent_however_slow_the_table_is(call_s: float, resent: int) -> None:
+    """Nothing is begun too late to be ended before the caller has to be answered; the rest is told as more."""
+    account = failed_orders("o1", "o2", "o3", "o4")
+    ledger, _ = slowly(account, call_s)
+    queue = SlowQueue(clock=account.clock, call_s=call_s)
+    with time_limit(29.5, account.clock.monotonic_s):
+        assert resend_failed(ledger, queue, ACCOUNT_ID, PLATFORM, "r1") == (resent, resent < 4)
+    assert account.clock.waited_s <= 29.5
+    assert len(queue.sent) == resent
+    assert status_counts(account).get("queued", 0) == resent
+
+
+def test_a_caller_with_less_time_than_that_is_answered_in_its_own() -> None:
+    """The shorter of two limits counts."""
+    account = failed_orders("o1", "o2")
+    ledger, slow = slowly(account, 1.0)
+    with time_limit(9.0, account.clock.monotonic_s):
+        assert resend_failed(ledger, MemoryQueue(), ACCOUNT_ID, PLATFORM, "r1") == (0, True)
+    assert slow.names() == ["list", "read"]
+
+
+def test_a_table_that_does_not_answer_is_told_while_there_is_time() -> None:
+    """503 `try_again`: that it stands still is no reason to say that there is more."""
+    account = failed_orders("o1")
+    fails: dict[str, list[Exception | None]] = {"commit": [UnavailableError() for _ in range(100)]}
+    ledger = account.ledger(cast("Store", Spied(account.store, fails)))
+    with pytest.raises(Problem, match="try_again"):
+        resend_failed(ledger, MemoryQueue(), ACCOUNT_ID, PLATFORM, "r1")
+
+
+def test_orders_that_failed_too_often_are_passed_by() -> None:
+    """They stay `failed`, are neither sent nor counted, and hold up nobody behind them."""
+    account, queue = failed_orders("o1", "o2", "o3"), MemoryQueue()
+    for order_id in ("o1", "o2"):
+        for _ in range(98):
+            account.do(requested(order_id))
+    account.clock.at_ms += 1000
+    account.do(requested("o3"))
+    assert [standing(account, order_id) for order_id in ("o1", "o2", "o3")] == [
+        ("failed", 99),
+        ("failed", 99),
+        ("failed", 2),
+    ]
+    assert resend_all(account, queue) == (1, False)
+    assert sent_orders(queue) == [("o3", 3)]
+    assert resend_all(account, queue, request_id="r2") == (0, False)
+    assert status_counts(account) == {"failed": 2, "queued": 1}
 
 
 def test_every_order_resent_is_charged_once_after_a_top_up() -> None:

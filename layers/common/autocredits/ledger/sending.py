@@ -1,6 +1,7 @@
 """Putting orders on the queue, after they were recorded as queued."""
 
 import json
+from contextvars import Context, copy_context
 
 from autocredits.domain.access import Caller, may_access_store
 from autocredits.domain.errors import Problem
@@ -16,6 +17,7 @@ from .time_limit import OutOfTimeError, check_time, time_limit
 MAX_RESENT = 100
 MAX_SECONDS = 15.0
 QUEUE_AND_SEND_S = 8.0
+"""What must be left of these seconds to begin with an order. What was begun may take as long as its caller has time."""
 
 
 def send_if_queued(queue: Queue, account_id: str, work: Work) -> None:
@@ -37,7 +39,7 @@ def resend_failed(ledger: Ledger, queue: Queue, account_id: str, caller: Caller,
     Gives how many were sent (at most 100, or as many as 15 seconds allow), and whether there are more. Orders that
     cannot be resent, for they have failed too often, are passed by.
     """
-    resent = 0
+    resent, unhurried = 0, copy_context()
     failed = walk_orders(ledger.store, account_id, "failed", start="", newest_first=False, per_read=MAX_RESENT)
     try:
         with time_limit(MAX_SECONDS, ledger.clock.monotonic_s):
@@ -48,20 +50,22 @@ def resend_failed(ledger: Ledger, queue: Queue, account_id: str, caller: Caller,
                     continue
                 if resent == MAX_RESENT:
                     return resent, True
-                resent += _resend_again(ledger, queue, account_id, ResendOrder(caller, found.work.work_id, request_id))
+                command = ResendOrder(caller, found.work.work_id, request_id)
+                resent += _resend_again(unhurried, ledger, queue, account_id, command)
     except OutOfTimeError:
         return resent, True
     return resent, False
 
 
-def _resend_again(ledger: Ledger, queue: Queue, account_id: str, command: ResendOrder) -> int:
+def _resend_again(unhurried: Context, ledger: Ledger, queue: Queue, account_id: str, command: ResendOrder) -> int:
     """How many orders this has resent: 1, or 0 for one that somebody else has resent, or that has failed too often.
 
-    Raises OutOfTimeError where there is no time to queue the order and to send its message.
+    Raises OutOfTimeError where there is no time to queue the order and to send its message. Once begun it is done in
+    the context `unhurried`: an order that was queued just before time was up would have no message.
     """
     check_time(QUEUE_AND_SEND_S)
     try:
-        resend(ledger, queue, account_id, command)
+        unhurried.run(resend, ledger, queue, account_id, command)
     except Problem as problem:
         if problem.code == "try_again":
             check_time()
