@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from autocredits.domain.decide import Command
+from autocredits.domain.decide import Command, Done, NotYet
 from autocredits.domain.errors import BrokenInvariantError, Problem
+from autocredits.domain.journal import canonical_text
 from autocredits.edge.batches import (
     FIRST_DELAY_S,
     MAX_FAULT_S,
@@ -16,12 +18,15 @@ from autocredits.edge.batches import (
     OUT_OF_TIME_DELAY_S,
     RESERVE_S,
     SETTLING_S,
+    Received,
     delay_s,
+    fate_of,
     process,
 )
 from autocredits.edge.telemetry import logger
-from autocredits.ledger.commit import Answer, Ledger
+from autocredits.ledger.commit import Accepted, Answer, Ledger
 from autocredits.ledger.ports import Clock, Store, UnavailableError
+from tests.kit.books import check_books
 from tests.kit.builders import NOW_MS, Account, opened
 from tests.kit.memory import ManualClock, MemoryQueue
 from tests.kit.service import Context, cloud_event, sqs_record, work
@@ -195,6 +200,49 @@ def test_a_message_from_a_clock_that_is_ahead_is_new() -> None:
     assert worker.queue.delays == {"m": FIRST_DELAY_S}
 
 
+OUTCOMES: dict[str, Any] = {
+    "done": Accepted(Done(did="held"), None),
+    "not tried": None,
+    "too early": NotYet(),
+    "refused": Problem("order_conflict", "Another store."),
+    "no answer": Problem("try_again"),
+    "unavailable": UnavailableError("ThrottlingException"),
+    "broken": BrokenInvariantError("page 3 is missing"),
+    "a defect": RuntimeError("a defect"),
+}
+
+
+@pytest.mark.parametrize("age_s", [0, 3600, MAX_WAIT_S, MAX_FAULT_S, 14 * 86_400])
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_message_is_acknowledged_or_waits_or_is_a_dead_letter_with_its_reason(
+    outcome: str, age_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the three, whatever came of it and however old it is; what waits comes back within ten minutes."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
+    record = SQSRecord(received(requested(), age_s=age_s, receives=999))
+    fate = fate_of(Received(record, outcome=OUTCOMES[outcome]), NOW_MS)
+    assert (fate.delay_s is not None) == (fate.did == "retry")
+    assert fate.delay_s is None or 5 <= fate.delay_s <= 600
+    assert fate.reason or fate.did == "held"
+    if fate.did == "retry":
+        assert age_s < (MAX_WAIT_S if outcome == "too early" else MAX_FAULT_S)
+
+
+def test_an_outage_of_an_hour_buries_nobody() -> None:
+    """200 messages that came and went untried twenty times are done as soon as there is time for them."""
+    worker = Worker(opened(100_000))
+    bodies = {str(number): requested(f"A-{number}") for number in range(200)}
+    ages = [0, 5, 15, 35, 75, 155, 315, 635, 1235, 1835, 2435, 3035, 3300]
+    for receives, age_s in enumerate(ages, 1):
+        batch = [received(body, receives=receives, age_s=age_s, message_id=name) for name, body in bodies.items()]
+        broken = FailingLedger(worker.account.ledger(), UnavailableError("ThrottlingException"))
+        assert worker(*batch, ledger=broken) == worker(*batch, remaining_ms=5_000) == again(*bodies)
+    assert worker.queue.dead == []
+    late = [received(body, receives=40, age_s=3600, message_id=name) for name, body in bodies.items()]
+    assert worker(*late) == ACKNOWLEDGED
+    assert worker.account.balance() == (100_000, 20_000)
+
+
 def test_broken_books_are_counted_for_each_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +263,47 @@ def test_one_accounts_messages_are_one_page() -> None:
     version = worker.account.page().version
     assert worker(*(received(requested(f"A-{n}"), message_id=str(n)) for n in range(3))) == ACKNOWLEDGED
     assert (worker.account.page().version, worker.account.balance()) == (version + 1, (500, 300))
+
+
+def test_a_thousand_messages_of_one_account_are_as_few_pages_as_they_fit_on() -> None:
+    """Forty-nine to a page; each has its outcome, in one batch."""
+    worker = Worker(opened(1_000_000))
+    version = worker.account.page().version
+    batch = [received(requested(f"A-{number}"), message_id=str(number)) for number in range(1000)]
+    assert worker(*batch) == ACKNOWLEDGED
+    assert (worker.account.page().version, worker.account.balance()) == (version + 21, (1_000_000, 100_000))
+    check_books(worker.account)
+    assert worker(*batch) == ACKNOWLEDGED
+    assert worker.account.page().version == version + 21
+
+
+def test_seventeen_releases_of_fba_orders_are_one_batch() -> None:
+    """Fifty-one entries: they are two pages, and no books are broken."""
+    worker = Worker(opened(1_000_000, 10**8))
+    orders = [work(f"A-{number}", "fba", "bce", cost="23.50") for number in range(17)]
+    bodies = [cloud_event("auto_order.requested", order) for order in orders]
+    assert worker(*(received(body, message_id=str(number)) for number, body in enumerate(bodies))) == ACKNOWLEDGED
+    version = worker.account.page().version
+    results = [cloud_event("auto_order.failed", {"order_id": f"A-{number}", "reason": "x"}) for number in range(17)]
+    assert worker(*(received(body, message_id=str(number)) for number, body in enumerate(results))) == ACKNOWLEDGED
+    assert [len(page.entries) for page in worker.account.pages()[version:]] == [48, 3]
+    assert (worker.account.balance(), worker.account.balance("managed")) == ((1_000_000, 0), (10**8, 0))
+    check_books(worker.account)
+
+
+def test_ten_results_with_long_reasons_are_pages_of_16_kb() -> None:
+    """The reasons are cut, and what does not fit is on the next page."""
+    worker = Worker(opened(1_000_000, 10**8))
+    for number in range(10):
+        body = cloud_event("auto_order.requested", work(f"A-{number}", "fba", "bce", cost="23.50"))
+        assert worker(received(body)) == ACKNOWLEDGED
+    version, reason = worker.account.page().version, "\u4e0d" * 10_000
+    results = [cloud_event("auto_order.failed", {"order_id": f"A-{number}", "reason": reason}) for number in range(10)]
+    assert worker(*(received(body, message_id=str(number)) for number, body in enumerate(results))) == ACKNOWLEDGED
+    pages = worker.account.pages()[version:]
+    assert len(pages) == 4
+    assert all(len(canonical_text("acme", page.to_map()).encode()) <= 16 * 1024 for page in pages)
+    assert {entry.reason for page in pages for entry in page.entries} == {"\u4e0d" * 500}
 
 
 def test_each_message_of_a_batch_has_its_own_outcome() -> None:
@@ -285,6 +374,53 @@ def test_slow_answers_leave_the_rest_of_a_batch_untried() -> None:
     assert answer == again("2")
     assert worker.queue.delays == {"2": 26}  # it is 16 s old by then
     assert [one.balance() for one in (worker.account, *others)] == [(500, 100), (500, 100), (500, 0)]
+
+
+@pytest.mark.parametrize("call_s", [0.5, 2.0, 4.0])
+def test_members_that_are_tried_one_by_one_end_in_time(call_s: float) -> None:
+    """A group that fails as a whole on a slow table: as many of it as there is time for, and the rest is given back."""
+    worker = Worker(opened(10_000))
+    clock = worker.account.clock
+    slow = worker.account.ledger(cast("Store", Slow(worker.account.store, clock=clock, call_s=call_s)))
+    failing = FailingLedger(slow, RuntimeError("a defect"), of_more_than=1)
+    batch = [received(requested(f"A-{number}"), message_id=str(number)) for number in range(40)]
+    answer = process({"Records": batch}, Ticking(clock), cast("Ledger", failing), worker.queue)
+    done = len(failing.asked) - 1
+    assert clock.monotonic_s() <= 30
+    assert 0 < done < 40
+    assert answer == again(*(str(number) for number in range(done, 40)))
+    assert worker.account.balance() == (10_000, done * 100)
+    assert (list(worker.queue.delays), worker.queue.dead) == ([str(number) for number in range(done, 40)], [])
+
+
+@pytest.mark.parametrize("queue_s", [0.0, 0.5, 3.0, 4.0])
+def test_a_batch_whose_deferrals_take_too_long_still_names_its_failures(queue_s: float) -> None:
+    """What the queue could not be told comes back with its own time-out; the function is not killed over it."""
+    worker = Worker()
+    clock = worker.account.clock
+
+    class Late(MemoryQueue):
+        def defer(self, delays: Mapping[str, int]) -> None:
+            for receipt, seconds in delays.items():
+                MemoryQueue.defer(self, {receipt: seconds})
+                clock.sleep_up_to(queue_s)
+
+    worker.queue = Late()
+    clock.waited_s = 25.0
+    batch = [received(cloud_event("auto_order.placed", PLACED), message_id=str(number)) for number in range(40)]
+    answer = process({"Records": batch}, Ticking(clock), worker.account.ledger(), worker.queue)
+    assert answer == again(*(str(number) for number in range(40)))
+    assert clock.monotonic_s() <= 30
+    assert len(worker.queue.delays) == (40 if queue_s == 0 else int(1 / queue_s) + 1)
+
+
+def test_a_batch_without_any_time_left_names_its_failures() -> None:
+    """Neither tried nor deferred nor buried: all of it comes back."""
+    worker = Worker()
+    bodies = {"good": requested(), "hopeless": "x", "waiting": cloud_event("auto_order.placed", PLACED)}
+    batch = [received(body, message_id=name) for name, body in bodies.items()]
+    assert worker(*batch, remaining_ms=3_000) == again(*bodies)
+    assert (worker.queue.delays, worker.queue.dead, worker.account.balance()) == ({}, [], (500, 0))
 
 
 @pytest.mark.parametrize("call", ["dead_letter", "defer"])
