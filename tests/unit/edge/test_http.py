@@ -14,6 +14,7 @@ from autocredits.edge.http import Answer, Api, Request, answer
 from autocredits.edge.requests import Call, QueryForm
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.time_limit import check_time, has_time
 from tests.kit.service import Context
 
 THINGS = "POST /v1/accounts/{account_id}/things"
@@ -125,6 +126,22 @@ def test_a_route_is_known_as_it_was_declared() -> None:
         "credits:admin",
         "platform",
     )
+
+
+# ---------------------------------------------------------------- how long a call may take
+
+
+@pytest.mark.parametrize(("remaining_ms", "begun"), [(30_000, True), (4_600, True), (4_400, False), (300, False)])
+def test_a_call_begins_nothing_that_would_outlast_its_function(remaining_ms: int, begun: bool) -> None:  # noqa: FBT001 - a case
+    """Half a second is kept for the answer, which is 503 `try_again` with `Retry-After` then."""
+
+    def handler(*_: object) -> Answer:
+        check_time()
+        return answer(200, {})
+
+    answered = api(handler).handle(event(), Context(remaining_ms))
+    assert (answered["statusCode"], "Retry-After" in answered["headers"]) == ((200, False) if begun else (503, True))
+    assert has_time(10**9)
 
 
 # ---------------------------------------------------------------- what a handler gets

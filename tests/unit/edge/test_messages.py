@@ -156,13 +156,22 @@ def test_a_bad_value_can_never_be_processed(event_type: str, field: str, value: 
     assert refusal(json.dumps(envelope(event_type, MESSAGES[event_type] | {field: value}))) == code
 
 
-@pytest.mark.parametrize("event_type", ["auto_order.failed", "tracking_conversion.failed", "sourcing.rejected"])
-def test_a_long_reason_is_cut(event_type: str) -> None:
-    """At 500 characters: a result is never lost for its length."""
-    body = json.dumps(envelope(event_type, MESSAGES[event_type] | {"reason": "ä" * 100_000}))
-    _, _, command = parse_message(body)
-    assert isinstance(command, Result)
-    assert command.settlement.cause.reason == "ä" * 500
+REASONED = [event_type for event_type, field in FIELDS if field == "reason"]
+
+
+@pytest.mark.parametrize("length", [499, 500, 501, 100_000])
+@pytest.mark.parametrize("event_type", REASONED)
+def test_a_long_reason_is_cut(event_type: str, length: int) -> None:
+    """At 500 characters, whatever they are: a result is never lost for its length."""
+    for letter in ("x", "\u00e4", "\U0001f4a9"):
+        command = parsed(event_type, MESSAGES[event_type] | {"reason": letter * length})
+        assert isinstance(command, Result)
+        assert command.settlement.cause.reason == letter * min(length, 500)
+
+
+def test_every_result_that_gives_something_back_has_a_reason() -> None:
+    """And an acceptance may have one."""
+    assert REASONED == ["auto_order.failed", "tracking_conversion.failed", "sourcing.accepted", "sourcing.rejected"]
 
 
 def test_a_cost_has_its_place() -> None:
