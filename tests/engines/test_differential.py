@@ -305,8 +305,6 @@ SHAPES: dict[str, tuple[Callable[[], list[RecordWrite]], str | None]] = {
     "an item above 400 KB": (lambda: _large(401 * 1024), None),
     "an item below 400 KB, in other letters": (lambda: _large(195 * 1024, "\u00e4"), None),
     "an item above 400 KB, in other letters": (lambda: _large(201 * 1024, "\u00e4"), None),
-    "a page below 400 KB": (list, "x" * 395 * 1024),
-    "a page above 400 KB": (list, "x" * 401 * 1024),
     "a commit below 4 MB": (lambda: _heavy(10), None),
     "a commit above 4 MB": (lambda: _heavy(12), None),
 }

@@ -167,6 +167,47 @@ def test_work_goes_on(release: str, service: Service) -> None:
     assert (shown["status"], release in RELEASES) == ("charged_back", True)
 
 
+# What the story left open, by hold: what a call without `parts` takes of it, and gives back.
+OPEN = {
+    "H-1~1": {"tracking": "1.50"},
+    "H-3~1": {"order": "1.00"},
+    "M-1~1": {"tracking": "0.33"},
+    "Q-2~2": {"order": "1.00", "tracking": "0.33"},
+}
+
+
+@pytest.mark.parametrize(("call", "ended"), [("capture", "captured"), ("release", "released")])
+def test_what_a_release_left_open_is_settled_as_a_whole(release: str, service: Service, call: str, ended: str) -> None:
+    """A call without `parts` takes the first hold, which earlier releases did not note; again, it moves nothing."""
+    body = {"reason": "not needed"} if call == "release" else {}
+    before = service.balance()
+    for hold_id, parts in OPEN.items():
+        first = service.call("POST", f"{BASE}/holds/{hold_id}/{call}", body)
+        assert {first.body["parts"][part] for part in parts} == {ended}, (release, hold_id)
+    total = sum(hundredths(amount) for held in OPEN.values() for amount in held.values())
+    after = service.balance()
+    assert hundredths(before["held"]) - hundredths(after["held"]) == total
+    assert hundredths(before["posted"]) - hundredths(after["posted"]) == (total if call == "capture" else 0)
+    later = {"order_id": "M-1", "store_id": "shop-1", "tracking": "qtrack", "tracking_number": "TBA1"}
+    assert service.process("tracking_conversion.requested", later) == []
+    opened = service.balance()
+    for hold_id in OPEN:
+        again = service.call("POST", f"{BASE}/holds/{hold_id}/{call}", body)
+        assert again.status == 200, (release, hold_id)
+    assert service.balance() == opened
+    assert service.call("GET", f"{BASE}/holds/M-1~1").body["parts"] == {"tracking": "open"}
+
+
+def test_work_of_a_release_is_the_same_work_again(release: str, service: Service) -> None:
+    """An order that was converted later may be asked for as it was at first; nobody is charged for it."""
+    before = service.balance()
+    for tracking in ("none", "bce", "qtrack"):
+        answer = service.call("POST", f"{BASE}/orders", work("D-1", "auto", tracking), key=f"again-{tracking}")
+        assert (answer.status, release in RELEASES) == (202, True)
+    assert (service.deliver(), service.dead_letters()) == ([], [])
+    assert service.balance() == before
+
+
 def shape(value: Any, path: str = "") -> Iterator[str]:
     """The names and types of what an item holds."""
     (kind, content), *_ = value.items()

@@ -75,7 +75,7 @@ def charge(service: Service) -> None:
 
 
 def use_the_queue(service: Service) -> None:
-    """Orders that are placed, fail, are resent and are refused; conversions; sourcing that is rejected."""
+    """Orders that are placed, fail, are resent, are refused and still queued; conversions; sourcing that is rejected."""
     for name in ("Q-1", "Q-2", "Q-3"):
         body = work(name, "auto", "bce") if name != "Q-3" else work(name, "fba", "none", cost="5000.00")
         assert service.call("POST", f"{BASE}/orders", body, key=f"order-{name}").status == 202
@@ -89,6 +89,18 @@ def use_the_queue(service: Service) -> None:
     service.process("tracking_conversion.requested", {**conversion, "order_type": "manual"})
     service.process("sourcing.requested", {"product_id": "P-2", "store_id": "shop-1"})
     service.process("sourcing.rejected", {"product_id": "P-2", "reason": "not found"})
+    convert(service)
+    assert service.call("POST", f"{BASE}/orders", work("Q-4"), key="order-Q-4").status == 202
+
+
+def convert(service: Service) -> None:
+    """A conversion that was debited is completed; another fails, and its order is converted by another method."""
+    done = {"order_id": "D-1", "tracking": "qtrack", "tracking_number": "QT1"}
+    service.process("tracking_conversion.completed", done)
+    conversion = {"order_id": "M-2", "store_id": "shop-1", "tracking_number": "TBA2", "order_type": "manual"}
+    service.process("tracking_conversion.requested", {**conversion, "tracking": "bce"})
+    service.process("tracking_conversion.failed", {"order_id": "M-2", "reason": "unknown number"})
+    service.process("tracking_conversion.requested", {**conversion, "tracking": "qtrack"})
 
 
 def buy(service: Service) -> None:

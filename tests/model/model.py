@@ -6,7 +6,7 @@ the code of its reason.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # domain.md once more: what a cell costs, by type and method.
@@ -107,9 +107,20 @@ class Work:
     paid: set[str] = field(default_factory=set)
     ever: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
+    asked: set[str | None] = field(default_factory=set)
     converted: bool = False
     credits: int = 0
     failed_at: int = 0
+    # Of the present attempt alone:
+    first: dict[str, Part] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    back: set[str] = field(default_factory=set)
+    noted: set[str] = field(default_factory=set)
+
+    def begin_attempt(self) -> None:
+        """Another attempt, of which nothing has been told."""
+        self.attempt, self.parts, self.converted = self.attempt + 1, {}, False
+        self.first, self.held, self.back, self.noted = {}, set(), set(), set()
 
     def open_parts(self) -> list[str]:
         """The parts that are still open."""
@@ -256,7 +267,8 @@ class Books:
         work = self.works.setdefault(place, Work(ask.kind, ask.store, None, None, None))
         if work.status == "new" or work.has_ended():
             work.order_type, work.tracking, work.cost = ask.order_type, ask.tracking, ask.cost
-            work.attempt, work.parts, work.converted = work.attempt + 1, {}, False
+            work.begin_attempt()
+            work.asked.add(ask.tracking)
             work.status = "begun"
         return work
 
@@ -265,19 +277,23 @@ class Books:
         if work.status in {"begun", "queued"}:
             work.status = "ordered" if work.order_type == "manual" else "processing"
         work.tracking = method
+        work.asked.add(method)
         for name, (price, managed) in parts.items():
             work.parts.pop(name, None)
+            work.held.add(charge(name, method))
             work.parts[name] = Part(price, managed, method if name == "tracking" else None)
             work.ever.add(name)
             self.enter("held", "auto_order", held=price)
             if managed:
                 self.enter("held", "managed", held=managed)
+        work.first = work.first or dict(work.parts)
 
     def debit(self, work: Work, parts: Parts, method: str | None) -> None:
         """Charge parts at once."""
         if work.status == "begun":
             work.status = "accepted" if work.kind == "product" else "ordered"
         work.tracking = method
+        work.asked.add(method)
         price, managed = (sum(values) for values in zip(*parts.values(), strict=True))
         self.enter("debited", "auto_order", posted=-price)
         if managed:
@@ -308,6 +324,7 @@ class Books:
         """Give an open part back."""
         part = work.parts[name]
         part.status = "released"
+        work.back.add(charge(name, part.method))
         self.enter("released", "auto_order", held=-part.credits)
         if part.managed:
             self.enter("released", "managed", held=-part.managed)
@@ -424,9 +441,10 @@ class Model:
     def _targets(self, work: Work, named: list[str] | None, ended: str) -> list[str]:
         statuses = {name: part.status for name, part in work.parts.items()}
         if named is None:
-            if not work.open_parts() and ended not in statuses.values():
+            targets = [name for name in work.open_parts() if work.parts[name] is work.first.get(name)]
+            if not targets and ended not in {part.status for part in work.first.values()}:
                 raise RefusedError("invalid_transition")
-            return work.open_parts()
+            return targets
         if any(statuses.get(name) not in {"open", ended} for name in named):
             raise RefusedError("invalid_transition")
         return [name for name in named if statuses[name] == "open"]
@@ -472,7 +490,8 @@ class Model:
         return Told(202, shown={"status": "queued", "attempt": work.attempt})
 
     def _again(self, books: Books, work_id: str, work: Work) -> None:
-        work.status, work.attempt, work.parts, work.converted = "queued", work.attempt + 1, {}, False
+        work.status = "queued"
+        work.begin_attempt()
         books.queue(work_id, work)
 
     def _resend_all(self, books: Books, op: Op) -> Told:
@@ -501,6 +520,8 @@ class Model:
             raise RefusedError("order_conflict")
         if work is not None and not work.has_ended() and not queued:
             return met(work, op)
+        if work is not None and queued:  # as it was queued, whichever of its methods is named
+            ask = replace(ask, tracking=work.tracking)
         return self._request(books, op, ask)
 
     def _request(self, books: Books, op: Op, ask: Ask) -> Told:
@@ -542,10 +563,18 @@ class Model:
         if attempt < work.attempt:
             met(work, op)
             return None
-        if work.status == "queued" or attempt > work.attempt or part not in work.ever:
+        if attempt > work.attempt:
+            raise WaitError
+        if "managed" in op.told and work.order_type != "fba":
+            raise RefusedError("invalid_field")
+        if work.status == "queued" or part not in work.ever or self._is_early(work, op.told.get("tracking")):
             raise WaitError
         met(work, op)
         return work
+
+    def _is_early(self, work: Work, method: str | None) -> bool:
+        """Whether a result names a method that is not open, nor paid for, nor was given back in this attempt."""
+        return method is not None and not work.has("tracking", method) and charge("tracking", method) not in work.back
 
     def _tracking_conversion_requested(self, books: Books, op: Op) -> Told:
         told = op.told
@@ -567,6 +596,7 @@ class Model:
 
     def _convert(self, books: Books, op: Op, ask: Ask) -> Told:
         work = books.begin(ask)
+        work.asked.add(ask.tracking)
         work.status = "ordered" if work.status == "begun" else work.status
         parts = {"tracking": ask.parts()["tracking"]}
         try:
@@ -583,7 +613,17 @@ class Model:
             method = op.told.get("tracking")
             if method in {None, work.parts["tracking"].method}:
                 settle(work, "tracking")
+                return Told(0)
+        if work is not None and settle == books.capture:
+            self._note(work, charge("tracking", op.told.get("tracking") or work.tracking))
         return Told(0)
+
+    def _note(self, work: Work, paid: str) -> None:
+        """A conversion that was paid for before this attempt held it, by a debit say, is completed: once."""
+        if paid in work.paid and paid not in work.held | work.noted and work.status != "failed":
+            work.noted.add(paid)
+            work.converted = True
+            work.status = "shipped" if work.status == "ordered" else work.status
 
     def _tracking_conversion_completed(self, books: Books, op: Op) -> Told:
         return self._conversion(books, op, books.capture)
@@ -739,12 +779,10 @@ def check_reach(books: Books, op: Op) -> None:
 
 
 def is_same(work: Work, ask: Ask) -> bool:
-    """Whether it is the work that is known: a method more would be another."""
+    """Whether it is the work that is known, with any method that it was ever asked for, or paid for as it is."""
     if (work.order_type, work.cost) != (ask.order_type, ask.cost):
         return False
-    if work.status == "queued":
-        return work.tracking == ask.tracking
-    return ask.tracking in {"none", work.tracking} or work.has("tracking", ask.tracking)
+    return ask.tracking in work.asked or all(work.has(name, ask.tracking) for name in ask.parts())
 
 
 def met(work: Work, op: Op) -> Told:

@@ -463,7 +463,7 @@ def test_records_that_a_conflict_brought_may_be_old_by_now(second: Callable[[], 
     """One rival stands in the way, another is faster before the next try: what is told is true, and no defect."""
     account = opened(500)
     account.do(requested(tracking="qtrack"))
-    noise, end = completed(tracking="bce"), capture()
+    noise, end = requested(tracking="qtrack"), capture()
     store = RivalStore(account.store, [("commit", lambda: do(account, noise)), ("head", lambda: account.do(end))])
     assert tell(account.ledger(store), second()) == told
     assert store.rivals == []
