@@ -1,12 +1,16 @@
 """Holds over HTTP: set aside, captured, released, read."""
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.functional.calls import debit, get, hold, post, told
+from tests.functional.calls import ACME, debit, get, hold, post, told
 from tests.functional.conftest import Clock
-from tests.kit.service import Service, sourcing, work
+from tests.kit.builders import opened
+from tests.kit.handlers import handlers_on
+from tests.kit.memory import MemoryQueue
+from tests.kit.service import Answer, Context, Service, handler_of, http_event, sourcing, work
 
 
 def test_a_hold_is_split_in_parts(acme: Service, clock: Clock) -> None:
@@ -56,6 +60,43 @@ def test_a_capture_takes_what_was_held(acme: Service) -> None:
     assert post(acme, "/holds/A-1~1/capture", {}).text == answer.text
     assert get(acme, "/holds/A-1~1").text == answer.text
     assert get(acme, "/orders/A-1").body["status"] == "shipped"
+
+
+@pytest.mark.parametrize(("call", "body"), [("capture", {}), ("release", {"reason": "not needed"})])
+def test_a_call_again_takes_no_later_conversion(acme: Service, call: str, body: dict[str, str]) -> None:
+    """Without `parts` it means what the first hold set aside: 200, and the conversion stays open until it is named."""
+    hold(acme, work("A-1", "manual", "bce"))
+    assert post(acme, f"/holds/A-1~1/{call}", body).status == 200
+    hold(acme, work("A-1", "manual", "qtrack"), "later")
+    before = acme.balance()
+    again = post(acme, f"/holds/A-1~1/{call}", body)
+    assert (again.status, again.body["parts"], acme.balance()) == (200, {"tracking": "open"}, before)
+    named = post(acme, "/holds/A-1~1/capture", {"parts": ["tracking"]})
+    assert (named.status, named.body["parts"]) == (200, {"tracking": "captured"})
+
+
+def test_an_order_is_held_and_released_until_it_has_changed_too_often() -> None:
+    """At 900 changes 409 `too_many_attempts` for anything new; what is open then still ends. On the store in memory."""
+    account, manual = opened(), work("A-1", "manual", "bce")
+
+    def call(path: str, body: Any, key: str = "unused") -> Answer:
+        headers = {"content-type": "application/json", "idempotency-key": key}
+        claims = {"sub": "me", "account_id": "acme"}
+        event = http_event("POST", ACME + path, claims=claims, headers=headers, body=json.dumps(body))
+        answer = handler_of(event)(event, Context())
+        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+
+    with handlers_on(account.ledger, MemoryQueue, lambda: None):
+        for number in range(1000):
+            held = call("/holds", manual, f"hold-{number}")
+            if held.status != 201:
+                break
+            if number == 449:  # one change more, so that this hold is the 900th and its release comes after
+                account.age(900, "A-1")
+            assert call("/holds/A-1~1/release", {"parts": ["tracking"], "reason": "x"}).status == 200
+        assert (number, told(held)) == (450, (409, "too_many_attempts"))
+        assert told(call("/debits", work("A-1", "manual", "qtrack"), "debit")) == (409, "too_many_attempts")
+    assert (account.work("A-1").rev, account.balance()) == (901, (500, 0))
 
 
 def test_a_capture_may_cost_less(acme: Service) -> None:

@@ -76,6 +76,61 @@ def test_a_failed_order_is_sent_again(acme: Service) -> None:
     assert told(post(acme, "/orders/A-9/resend")) == (404, "order_not_found")
 
 
+def test_a_hundredth_attempt_is_refused_before_anything_is_queued(acme: Service) -> None:
+    """409 `too_many_attempts`, also after a top-up; resending all passes it by, and by queue it is a dead letter."""
+    fund(acme, "-5.00", "auto_order")
+    for _ in range(99):
+        assert acme.process("auto_order.requested", work("A-1")) == []
+    fund(acme, "9.00", "auto_order")
+    assert get(acme, "/orders/A-1").body["attempt"] == 99
+    for answer in (
+        post(acme, "/orders/A-1/resend"),
+        post(acme, "/orders", work("A-1"), "k1"),
+        debit(acme, work("A-1")),
+        hold(acme, work("A-1")),
+    ):
+        assert told(answer) == (409, "too_many_attempts")
+    assert post(acme, "/orders/resend", {"status": "failed"}).body == {"resent": 0, "more": False}
+    assert (acme.deliver(), get(acme, "/orders/A-1").body["status"]) == ([], "failed")
+    assert acme.process("auto_order.requested", work("A-1")) == []
+    assert [letter.reason for letter in acme.dead_letters()] == ["too_many_attempts"]
+    assert acme.balance() == {"posted": "9.00", "held": "0.00", "available": "9.00"}
+
+
+def test_the_same_work_again_is_202_whichever_of_its_methods_it_names(acme: Service) -> None:
+    """Its own conversion failed, and another method came instead: neither call nor message charges anybody."""
+    post(acme, "/orders", work("A-1", "auto", "qtrack"), "k1")
+    acme.deliver()
+    acme.process("auto_order.placed", {"order_id": "A-1", "supplier_order_id": "s"})
+    acme.process("tracking_conversion.failed", {"order_id": "A-1", "reason": "unknown number"})
+    conversion = {"order_id": "A-1", "store_id": "shop-1", "tracking": "bce", "tracking_number": "TBA1"}
+    acme.process("tracking_conversion.requested", conversion)
+    before = acme.balance()
+    again = post(acme, "/orders", work("A-1", "auto", "qtrack"), "k2")
+    assert (again.status, again.body) == (202, {"order_id": "A-1", "status": "ordered", "attempt": 1})
+    assert acme.process("auto_order.requested", work("A-1", "auto", "qtrack")) == []
+    assert (acme.balance(), acme.dead_letters()) == (before, [])
+
+
+def test_a_new_attempt_shows_nothing_of_the_one_before(acme: Service) -> None:
+    """Neither its number nor its supplier's order, in the order or in its entries."""
+    acme.process("auto_order.requested", work("A-1", "auto", "bce"))
+    acme.process("tracking_conversion.completed", {"order_id": "A-1", "tracking_number": "OLD1"})
+    acme.process("auto_order.failed", {"order_id": "A-1", "reason": "out of stock"})
+    assert get(acme, "/orders/A-1").body["tracking_number"] == "OLD1"
+    post(acme, "/orders/A-1/resend")
+    assert "tracking_number" not in get(acme, "/orders/A-1").body
+    acme.deliver()
+    acme.process("auto_order.placed", {"order_id": "A-1", "supplier_order_id": "NEW-S"})
+    body = get(acme, "/orders/A-1").body
+    assert (body["status"], body["supplier_order_id"], "tracking_number" in body) == ("ordered", "NEW-S", False)
+    entries = get(acme, "/entries", order_id="A-1").body["items"]
+    assert {entry.get("tracking_number") for entry in entries if entry["attempt"] == 2} == {None}
+    acme.process("tracking_conversion.completed", {"order_id": "A-1", "tracking_number": "NEW1"})
+    body = get(acme, "/orders/A-1").body
+    assert (body["status"], body["tracking_number"], body["credits"]) == ("shipped", "NEW1", "1.33")
+
+
 def test_a_failed_order_may_become_other_work(acme: Service) -> None:
     """POST /orders for a failed order is a new attempt; its work may differ, its store may not."""
     fail(acme, "A-1")

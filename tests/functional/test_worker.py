@@ -93,6 +93,60 @@ def test_a_conversion_comes_later(acme: Service) -> None:
     assert order(acme)["status"] == "ordered"
 
 
+def test_a_debited_conversion_is_completed(acme: Service) -> None:
+    """Its number is noted and the order is shipped, without an entry."""
+    acme.call("POST", f"{ACME}/debits", work("A-1", "auto", "bce"), key="debit")
+    before = newest_entry(acme)
+    acme.process("tracking_conversion.completed", {"order_id": "A-1", "tracking_number": "BCE1"})
+    acme.process("tracking_conversion.completed", {"order_id": "A-1", "tracking_number": "OTHER"})
+    assert (order(acme)["status"], order(acme)["tracking_number"]) == ("shipped", "BCE1")
+    assert (newest_entry(acme), acme.dead_letters()) == (before, [])
+
+
+def test_a_result_of_another_method_waits_for_its_request(acme: Service) -> None:
+    """The order is converted already, by another one; then it is captured, and its number noted."""
+    acme.process("auto_order.requested", work("A-1", "auto", "bce"))
+    acme.process("auto_order.placed", {"order_id": "A-1", "supplier_order_id": "s"})
+    acme.process("tracking_conversion.completed", {"order_id": "A-1", "tracking_number": "BCE1"})
+    early = {"order_id": "A-1", "tracking": "qtrack", "tracking_number": "QT1"}
+    assert len(acme.process("tracking_conversion.completed", early, message_id="early")) == 1
+    request = {"order_id": "A-1", "store_id": "shop-1", "tracking": "qtrack", "tracking_number": "TBA1"}
+    assert acme.process("tracking_conversion.requested", request) == []
+    assert acme.process("tracking_conversion.completed", early, message_id="early") == []
+    assert (order(acme)["tracking_number"], order(acme)["credits"]) == ("QT1", "2.83")
+    assert acme.balance()["held"] == "0.00"
+
+
+def test_a_refusal_for_dollars_that_are_overdrawn_is_entered_in_dollars(acme: Service) -> None:
+    """Where a merchant looks who asks why."""
+    acme.process("auto_order.requested", work("A-1", "fba", "none", cost="50.00"))
+    acme.process("auto_order.placed", {"order_id": "A-1", "supplier_order_id": "s", "managed": "60.00"})
+    assert acme.process("auto_order.requested", work("A-2", "fba", "none", cost="1.00")) == []
+    query = {"unit": "managed", "kind": "refused"}
+    (entry,) = acme.call("GET", f"{ACME}/entries", query=query).body["items"]
+    assert (entry["order_id"], entry["posted"]) == ("A-2", "0.00")
+    assert entry["reason"] == order(acme, "A-2")["status_text"]
+
+
+def test_managed_for_an_order_that_has_none_is_a_dead_letter(acme: Service) -> None:
+    """`invalid_field`, before and after the order is settled: nobody had asked about that money."""
+    acme.process("auto_order.requested", work("A-1"))
+    data = {"order_id": "A-1", "supplier_order_id": "s", "managed": "1.00"}
+    acme.process("auto_order.placed", data)
+    assert (order(acme)["status"], acme.balance()["held"]) == ("processing", "1.00")
+    acme.process("auto_order.placed", {"order_id": "A-1", "supplier_order_id": "s"})
+    acme.process("auto_order.placed", data)
+    assert [letter.reason for letter in acme.dead_letters()] == ["invalid_field"] * 2
+    assert acme.balance(unit="managed")["posted"] == "50.00"
+
+
+def test_a_long_reason_is_told_in_500_characters(acme: Service) -> None:
+    """The order fails for it all the same."""
+    acme.process("auto_order.requested", work("A-1"))
+    assert acme.process("auto_order.failed", {"order_id": "A-1", "reason": "x" * 5000}) == []
+    assert (order(acme)["status_text"], newest_entry(acme)["reason"]) == ("x" * 500, "x" * 500)
+
+
 def test_a_manual_order_begins_with_its_conversion(acme: Service) -> None:
     """A conversion for an unknown manual order opens it; for another unknown order it waits."""
     request = {"order_id": "A-1", "store_id": "shop-1", "tracking": "bce", "tracking_number": "TBA1"}
