@@ -172,8 +172,20 @@ TAKEN = [
     ("ReturnOrigins", " https://shop.example.com/ , https://shop.example.com:8443,"),
     ("StripeSecretName", ""),
     ("StripeSecretName", "autocredits/stripe"),
+    ("QueueSenders", ""),
+    ("QueueSenders", "123456789012"),
+    ("QueueSenders", "arn:aws:iam::123456789012:root"),
+    ("QueueSenders", "arn:aws-us-gov:iam::123456789012:role/engines/Placing_1@shop"),
+    ("QueueSenders", "arn:aws:iam::123456789012:user/engine"),
 ]
 REFUSED = [
+    ("QueueSenders", "*"),
+    ("QueueSenders", "12345678901"),
+    ("QueueSenders", "engine"),
+    ("QueueSenders", "arn:aws:iam::123456789012:role/*"),
+    ("QueueSenders", "arn:aws:iam::*:root"),
+    ("QueueSenders", "arn:aws:sqs:us-east-1:123456789012:orders"),
+    ("QueueSenders", "sqs.amazonaws.com"),
     ("JwtIssuer", ""),
     ("JwtIssuer", "id.example.com"),
     ("JwtIssuer", "http://id.example.com"),
@@ -404,16 +416,22 @@ def test_a_message_is_lost_nowhere(template: Template) -> None:
 
 
 def test_the_queues_take_messages_over_tls_alone(template: Template) -> None:
-    """From nobody else's account but those that the parameter names."""
+    """Both; and from nobody else's account but those that the parameter names, to the orders queue alone."""
     policy = properties(template, "OrdersQueuePolicy")
     assert policy["Queues"] == [{"Ref": "OrdersQueue"}, {"Ref": "DeadLetterQueue"}]
     tls, senders = policy["PolicyDocument"]["Statement"]
     assert (tls["Effect"], tls["Principal"], tls["Action"]) == ("Deny", "*", "sqs:*")
+    assert tls["Resource"] == [{"Fn::GetAtt": ["OrdersQueue", "Arn"]}, {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}]
     assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     condition, allowed, nobody = senders["Fn::If"]
     assert (condition, nobody) == ("TakesSenders", {"Ref": "AWS::NoValue"})
     assert allowed["Principal"] == {"AWS": {"Ref": "QueueSenders"}}
-    assert (allowed["Action"], allowed["Resource"]) == ("sqs:SendMessage", {"Fn::GetAtt": ["OrdersQueue", "Arn"]})
+    assert (allowed["Effect"], allowed["Action"]) == ("Allow", "sqs:SendMessage")
+    assert allowed["Resource"] == {"Fn::GetAtt": ["OrdersQueue", "Arn"]}
+    named = {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "QueueSenders"}]}, ""]}]}
+    assert template["Conditions"]["TakesSenders"] == named
+    senders = template["Parameters"]["QueueSenders"]
+    assert (senders["Type"], senders["Default"]) == ("CommaDelimitedList", "")
 
 
 def test_the_size_of_a_batch_is_a_parameter(template: Template) -> None:
@@ -422,8 +440,13 @@ def test_the_size_of_a_batch_is_a_parameter(template: Template) -> None:
     assert source["Properties"]["BatchSize"] == {"Ref": "WorkerBatchSize"}
     assert source["Properties"]["MaximumBatchingWindowInSeconds"] == {"Ref": "WorkerBatchWindow"}
     size, window = (template["Parameters"][name] for name in ("WorkerBatchSize", "WorkerBatchWindow"))
-    assert (size["MinValue"], size["MaxValue"], size["Default"], window["Default"]) == (10, 1000, 100, 1)
-    assert "LargeBatchesAreWaitedFor" in template["Rules"]
+    assert (size["MinValue"], size["MaxValue"], size["Default"]) == (10, 1000, 100)
+    assert (window["MinValue"], window["MaxValue"], window["Default"]) == (0, 300, 1)
+    rule = template["Rules"]["LargeBatchesAreWaitedFor"]
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkerBatchSize"}, "10"]}]}
+    (assertion,) = rule["Assertions"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkerBatchWindow"}, "0"]}]}
+    assert assertion["AssertDescription"].startswith("WorkerBatchWindow must be 1 at least")
 
 
 def test_the_worker_answers_message_by_message(template: Template) -> None:

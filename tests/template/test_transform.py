@@ -43,6 +43,14 @@ def test_health_is_open_and_the_default_route_is_not() -> None:
     assert routes["$default"]["AuthorizationScopes"] == []
 
 
+def test_only_the_demand_for_tls_is_dropped_from_the_queues_policy() -> None:
+    """Nothing on this machine speaks it; who may send is said here as on AWS, and the template itself is left alone."""
+    statements = to_plain()["OrdersQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    kept = template()["Resources"]["OrdersQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert kept[0]["Sid"] == "OnlyOverTls"
+    assert statements == kept[1:]
+
+
 def test_the_api_has_no_body_left() -> None:
     """The emulator would ignore it, so nothing may depend on it."""
     [api] = of_type(to_plain(), "Api")
