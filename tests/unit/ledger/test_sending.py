@@ -317,6 +317,15 @@ def test_a_table_that_does_not_answer_is_told_while_there_is_time() -> None:
         resend_failed(ledger, MemoryQueue(), ACCOUNT_ID, PLATFORM, "r1")
 
 
+def test_an_order_that_time_was_up_for_is_told_as_more() -> None:
+    """The table does not answer for it until the fifteen seconds are over; those before it were sent."""
+    account, queue = failed_orders("o1", "o2"), MemoryQueue()
+    ledger, slow = slowly(account, 1.0)
+    slow.fails["commit"] = [None, *[UnavailableError() for _ in range(100)]]
+    assert resend_failed(ledger, queue, ACCOUNT_ID, PLATFORM, "r1") == (1, True)
+    assert (sent_orders(queue), standing(account, "o2")) == ([("o1", 2)], ("failed", 1))
+
+
 def test_orders_that_failed_too_often_are_passed_by() -> None:
     """They stay `failed`, are neither sent nor counted, and hold up nobody behind them."""
     account, queue = failed_orders("o1", "o2", "o3"), MemoryQueue()

@@ -608,6 +608,30 @@ def test_of_two_contradicting_sourcings_the_first_wins(
     assert account.page() == before
 
 
+@pytest.mark.parametrize("result", [placed, failed, completed, conversion_failed])
+def test_a_result_for_an_attempt_that_holds_nothing_changes_nothing(result: Callable[..., Command]) -> None:
+    """It names no method, and the part is known from the attempt before: the order was refused, so nothing can come."""
+    account = rich(requested(tracking="bce"), failed(), adjust("auto_order", -RICH), requested(tracking="bce"))
+    assert (account.work().status, account.work().parts) == ("failed", {})
+    assert tell(account, result()) == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("result", "part"), [(placed, "order"), (failed, "order"), (completed, "tracking"), (conversion_failed, "tracking")]
+)
+def test_a_result_for_what_has_expired_changes_nothing(result: Callable[..., Command], part: str) -> None:
+    """As for what was given back, whether it names its method or not."""
+    account = rich(requested(tracking="bce"))
+    place = (ACCOUNT_ID, ("order", "o1"))
+    stored = json.loads(account.store.records[place])
+    stored["parts"][part]["status"] = "expired"
+    account.store.records[place] = json.dumps(stored)
+    assert tell(account, result()) == "nothing"
+    if part == "tracking":
+        assert tell(account, result(tracking="bce")) == "nothing"
+        assert tell(account, result(tracking="qtrack")) == "not_yet"
+
+
 def test_a_result_waits_while_its_order_is_queued_again() -> None:
     """The part is known from the attempt before, but the present one has not begun."""
     account = opened(10_000)
@@ -970,8 +994,8 @@ def test_placed_with_managed_of_no_fba_order_is_told(state: str) -> None:
     for command in MANAGED_OF_NO_FBA[state]():
         account.do(command)
     work = account.work()
-    for attempt in (None, 1):
-        assert tell(account, placed(managed="1.00", attempt=attempt)) == "invalid_field"
+    for attempt, managed in ((None, "1.00"), (1, "1.00"), (None, "0.00")):
+        assert tell(account, placed(managed=managed, attempt=attempt)) == "invalid_field"
     assert account.work() == work
     assert account.balance("managed") == (100_000, 0)
 
