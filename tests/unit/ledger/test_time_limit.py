@@ -5,7 +5,7 @@ from contextvars import copy_context
 import pytest
 
 from autocredits.ledger.ports import UnavailableError
-from autocredits.ledger.time_limit import WORST_CALL_S, OutOfTimeError, check_time, has_time, time_limit
+from autocredits.ledger.time_limit import WORST_CALL_S, OutOfTimeError, check_time, has_time, limit_of, time_limit
 from tests.kit.memory import ManualClock
 
 
@@ -62,3 +62,19 @@ def test_a_thread_that_is_given_the_context_keeps_the_limit() -> None:
         inside = copy_context()
     assert inside.run(has_time, 10)
     assert not inside.run(has_time, 11)
+
+
+def test_a_functions_own_limit_is_told_by_its_context() -> None:
+    """Lambda says what is left of the call, at each question anew; some of it may be kept for what comes after."""
+    clock = ManualClock()
+
+    class Remaining:
+        def get_remaining_time_in_millis(self) -> int:
+            return 30_000 - round(clock.monotonic_s() * 1000)
+
+    with limit_of(Remaining()), limit_of(Remaining(), 6.0):
+        assert (has_time(24), has_time(24.1)) == (True, False)
+        clock.sleep_up_to(20)
+        assert (has_time(4), has_time(4.1)) == (True, False)
+    with limit_of(Remaining()):
+        assert (has_time(10), has_time(10.1)) == (True, False)
