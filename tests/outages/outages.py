@@ -53,7 +53,7 @@ from tests.kit.handlers import SECRET, SETTINGS, quiet
 from tests.kit.service import Context
 
 Extent = Literal["once", "twice", "outage"]
-"""A call's first send, every send of the call, or these and all that comes after until the caller is answered."""
+"""A call alone, also the next one, with which the service tries again, or all until the caller is answered."""
 
 EXTENTS: Sequence[Extent] = ("once", "twice", "outage")
 MAX_TRIES = 4
@@ -76,17 +76,19 @@ class Wire:
     breaks: Mapping[int, tuple[Fault, Extent]] = field(default_factory=dict)
     calls: int = 0
     met: int = 0
+    again: Fault | None = None
     down: bool = False
     queued: list[str] = field(default_factory=list)
     dead_letters: list[str] = field(default_factory=list)
     session: URLLib3Session = field(default_factory=URLLib3Session)
 
     def before_send(self, request: AWSPreparedRequest) -> AWSResponse | None:
-        """What botocore asks before it sends. The SDK numbers its tries in a header."""
-        first = "attempt=1" in str(request.headers["amz-sdk-request"])
-        self.calls += first
-        fault, extent = self.breaks.get(self.calls - 1, (None, "once"))
-        if fault and (first or extent != "once"):
+        """What botocore asks before it sends: once a call, for the SDK never tries again by itself."""
+        assert "attempt=1" in str(request.headers["amz-sdk-request"])
+        self.calls += 1
+        fault, extent = self.breaks.get(self.calls - 1, (self.again, "once"))
+        self.again = fault if extent == "twice" else None
+        if fault:
             self.down = self.down or extent == "outage"
             self.met += 1
             if told := fault(self, request):
@@ -189,10 +191,7 @@ def _forget() -> None:
 
 @contextmanager
 def table_with(place: Place, items: Sequence[Item]) -> Iterator[str]:
-    """A table of its own, with these items, which the handlers use meanwhile by new clients.
-
-    Old ones would share one quota of retries, and it would run dry.
-    """
+    """A table of its own, with these items, which the handlers use meanwhile: they open it anew, by its name."""
     name = make_table(place.plain, f"credits-{uuid4().hex}")
     for start in range(0, len(items), 25):
         puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
