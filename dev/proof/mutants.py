@@ -39,7 +39,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     ),
     "work": tuple(f"domain/work/{name}" for name in ("record", "charging", "lifecycle", "calls", "messages")),
     "purchases": (
-        *("domain/purchases/record", "domain/purchases/coupons", "domain/purchases/calls", "domain/purchases/fulfil"),
+        *(f"domain/purchases/{name}" for name in ("facts", "first_form", "record", "coupons", "calls", "fulfil")),
         "ledger/commit",
     ),
 }

@@ -51,7 +51,11 @@ PARTS = (
     ),
     Part("random", "up to five deliveries, up to four faults", [f"{SCHEDULES}::test_random_schedules"]),
     Part("engines", "the store in memory is as the engines are", ["tests/engines/test_differential.py"]),
-    Part("model", "the service is as a small model is", ["tests/model/test_model.py"]),
+    Part(
+        "model",
+        "the service is as a small model is, purchases in any order",
+        ["tests/model/test_model.py", "tests/model/test_purchase_facts.py"],
+    ),
     Part("kills", "kill -9 of workers and of the engine", ["tests/engines/test_kills.py"]),
     *(
         Part(f"mutants-{name}", "one mistake at a time is noticed", program=("-m", "dev.proof.mutants", name))

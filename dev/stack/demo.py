@@ -49,9 +49,10 @@ def run_first_order(places: Places, stack: StackInfo) -> dict[str, Any]:
 def playing(places: Places, info: StackInfo) -> Iterator[None]:
     """Play the shop and the engine in the background until the block ends."""
     stop = threading.Event()
-    with requests.Session() as session:
+    with requests.Session() as session, requests.Session() as platform:
         session.headers["Authorization"] = f"Bearer {issuer.mint(places.key, info['issuer'], account_id=ACCOUNT)}"
-        thread = threading.Thread(target=_play, args=(Demo(places, info, session), stop), daemon=True)
+        platform.headers["Authorization"] = f"Bearer {issuer.mint(places.key, info['issuer'])}"
+        thread = threading.Thread(target=_play, args=(Demo(places, info, session, platform), stop), daemon=True)
         thread.start()
         try:
             yield
@@ -74,17 +75,26 @@ def _play(demo: "Demo", stop: threading.Event) -> None:
 
 @dataclass(frozen=True)
 class Demo:
-    """A shop that sends orders, and the engine that works on them."""
+    """A shop that sends orders, and the engine that works on them. Only the `platform` may adjust balances."""
 
     places: Places
     info: StackInfo
     session: requests.Session
+    platform: requests.Session
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None, key: str = "") -> dict[str, Any]:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        key: str = "",
+        *,
+        by: requests.Session | None = None,
+    ) -> dict[str, Any]:
         """Call a route of the demo account; a refusal ends the demo with one line."""
         url = f"{self.info['api_url']}/v1/accounts/{ACCOUNT}{path}"
         headers = {"Idempotency-Key": key} if key else {}
-        return _checked(self.session.request(method, url, json=body, headers=headers, timeout=30))
+        return _checked((by or self.session).request(method, url, json=body, headers=headers, timeout=30))
 
     def order(self, number: int) -> None:
         """Send an order, and top up first when the account runs low."""
@@ -94,7 +104,7 @@ class Demo:
         available = self.call("GET", "/balance")["balances"]["auto_order"]["available"]
         if len(available) < len(TOP_UP):  # below 10.00
             body = {"unit": "auto_order", "amount": TOP_UP, "reason": "demo top-up"}
-            self.call("POST", "/adjustments", body, key=f"top-up-{order_id}")
+            self.call("POST", "/adjustments", body, key=f"top-up-{order_id}", by=self.platform)
         self.call("POST", "/orders", work, key=order_id)
 
     def work(self) -> None:

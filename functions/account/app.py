@@ -17,15 +17,15 @@ def _account(status: int, accepted: Accepted) -> Answer:
     return answer(status, views.account_view(page.account_id, page, page.at))
 
 
-@app.route("PUT /v1/accounts/{account_id}", scope="credits:admin", who="caller", body=OpenBody)
+@app.route("PUT /v1/accounts/{account_id}", scope="credits:admin", who="platform", body=OpenBody)
 def open_account(request: Request, body: OpenBody) -> Answer:
     """Open the account with its free credits, once."""
-    command = OpenAccount(request.caller, body.orders_processor)
+    command = OpenAccount(request.caller, body.orders_processor, body.balances())
     accepted = ledger().execute(request.account_id, command)
     return _account(201 if accepted.done.count else 200, accepted)
 
 
-@app.route("PATCH /v1/accounts/{account_id}", scope="credits:admin", who="caller", body=parse_standing)
+@app.route("PATCH /v1/accounts/{account_id}", scope="credits:admin", who="platform", body=parse_standing)
 def change_standing(request: Request, body: StandingBody) -> Answer:
     """Change status or add-on."""
     command = ChangeStanding(request.caller, body.changes(), body.reason)
@@ -33,7 +33,7 @@ def change_standing(request: Request, body: StandingBody) -> Answer:
 
 
 @app.route(
-    "POST /v1/accounts/{account_id}/adjustments", scope="credits:admin", who="caller", body=AdjustmentBody, key=True
+    "POST /v1/accounts/{account_id}/adjustments", scope="credits:admin", who="platform", body=AdjustmentBody, key=True
 )
 def adjust(request: Request, body: AdjustmentBody) -> Answer:
     """Add to a unit, or take from it."""

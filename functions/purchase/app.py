@@ -13,18 +13,21 @@ from autocredits.edge import queries, views
 from autocredits.edge.cursors import encode_cursor
 from autocredits.edge.http import Answer, Api, Request, answer
 from autocredits.edge.purchase_bodies import (
+    CheckoutBody,
     CouponCheck,
     Load,
     PackagePurchase,
     ReviewBody,
     check_return_url,
+    parse_checkout,
     parse_coupon,
     parse_purchase,
+    parse_review,
 )
 from autocredits.edge.queries import ListQuery
 from autocredits.ledger import lists
-from functions.purchase.checkout import purchase_id_of, start
-from functions.purchase.payments.registry import on_local_stack, provider_for
+from functions.purchase.checkout import Buyer, cancel, change_method, purchase_id_of, start
+from functions.purchase.payments.registry import method, on_local_stack
 
 app = Api()
 handler = app.handle
@@ -39,7 +42,7 @@ def packages(_: Request) -> Answer:
 @app.route("POST /v1/coupons", scope="credits:admin", who="platform", body=parse_coupon)
 def make_coupon(request: Request, coupon: Coupon) -> Answer:
     """Make a coupon."""
-    made = ledger().execute(NO_ACCOUNT, MakeCoupon(coupon=coupon, request_id=request.request_id))
+    made = ledger().execute(NO_ACCOUNT, MakeCoupon(caller=request.caller, coupon=coupon, request_id=request.request_id))
     return answer(201, views.coupon_view(made.record(Coupon)))
 
 
@@ -56,7 +59,7 @@ def read_coupon(request: Request) -> Answer:
 @app.route("DELETE /v1/coupons/{code}", scope="credits:admin", who="platform")
 def close_coupon(request: Request) -> Answer:
     """Close a coupon: it is good for no further purchase."""
-    closed = ledger().execute(NO_ACCOUNT, CloseCoupon(request.parameters["code"]))
+    closed = ledger().execute(NO_ACCOUNT, CloseCoupon(caller=request.caller, code=request.parameters["code"]))
     return answer(200, views.coupon_view(closed.record(Coupon)))
 
 
@@ -83,27 +86,44 @@ def parse_start(value: Any) -> PackagePurchase | Load:
     return body
 
 
+def parse_change(value: Any) -> CheckoutBody:
+    """How a purchase is to be paid instead, and where the buyer goes afterwards. Raises Problem 422."""
+    body = parse_checkout(value)
+    check_return_url(body.return_url, bootstrap.return_origins(), local=on_local_stack())
+    return body
+
+
 @app.route(
     "POST /v1/accounts/{account_id}/purchases", scope="credits:purchase", who="caller", body=parse_start, key=True
 )
 def start_purchase(request: Request, body: PackagePurchase | Load) -> Answer:
     """Start a payment, its price frozen now."""
-    provider = provider_for(body.payment_method)
-    if provider is None:
-        raise Problem("invalid_field", f"payment_method {body.payment_method} is not available here.")
+    buyer = _buyer(request, body)
     command = StartPurchase(
-        caller=request.caller,
+        caller=buyer.caller,
         idempotency=request.key,
         purchase_id=purchase_id_of(request.account_id, request.key.key),
         request=body.request(),
-        payment_method=body.payment_method,
-        provider=provider.name,
+        method=buyer.method,
         coupon=body.coupon,
         return_url=body.return_url,
     )
-    payer_email = body.payer.email if body.payer else None
-    accepted = start(ledger(), provider, request.account_id, command, payer_email)
+    accepted = start(ledger(), request.account_id, command, buyer)
     return _purchase(201, request.account_id, command.purchase_id, replayed=accepted.replayed())
+
+
+def _buyer(request: Request, body: CheckoutBody) -> Buyer:
+    """Who pays, and how. Raises Problem `invalid_field` for a method that cannot be used here."""
+    found = method(body.payment_method)
+    if found is None:
+        raise Problem("invalid_field", f"payment_method {body.payment_method} is not available here.")
+    return Buyer(
+        caller=request.caller,
+        method=found,
+        return_url=body.return_url,
+        payer_email=body.payer.email if body.payer else None,
+        request_id=request.request_id,
+    )
 
 
 def _purchase(status: int, account_id: str, purchase_id: str, *, replayed: bool = False) -> Answer:
@@ -132,20 +152,41 @@ def read_purchase(request: Request) -> Answer:
 
 
 @app.route(
+    "POST /v1/accounts/{account_id}/purchases/{purchase_id}/checkout",
+    scope="credits:purchase",
+    who="caller",
+    body=parse_change,
+)
+def change_checkout(request: Request, body: CheckoutBody) -> Answer:
+    """Pay the same purchase another way."""
+    purchase_id = request.parameters["purchase_id"]
+    change_method(ledger(), request.account_id, purchase_id, _buyer(request, body))
+    return _purchase(200, request.account_id, purchase_id)
+
+
+@app.route("POST /v1/accounts/{account_id}/purchases/{purchase_id}/cancel", scope="credits:purchase", who="caller")
+def cancel_purchase(request: Request) -> Answer:
+    """Cancel an unpaid purchase."""
+    cancel(ledger(), request.account_id, request.parameters["purchase_id"], request.caller)
+    return _purchase(200, request.account_id, request.parameters["purchase_id"])
+
+
+@app.route(
     "POST /v1/accounts/{account_id}/purchases/{purchase_id}/review",
     scope="credits:admin",
-    who="caller",
-    body=ReviewBody,
+    who="platform",
+    body=parse_review,
 )
 def settle_review(request: Request, body: ReviewBody) -> Answer:
-    """Settle a purchase in review."""
+    """Settle a purchase in review, or a dispute whose end was never told."""
     purchase_id = request.parameters["purchase_id"]
     known = lists.read_purchase(ledger().store, request.account_id, purchase_id)
     command = SettleReview(
         caller=request.caller,
         purchase_id=purchase_id,
         request_id=request.request_id,
-        credit=body.decision == "credit",
+        decision=body.decision,
+        dispute_id=body.dispute_id,
         reason=body.reason,
         coupon=known.coupon if known else None,
     )

@@ -1,59 +1,81 @@
-"""Every minute: polls the providers for payments whose webhook never arrived."""
+"""Every minute: polls the providers for payments whose webhook never arrived, and for disputes that are open."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from typing import Any
 
 from autocredits.bootstrap import ledger
 from autocredits.domain.decide import NotYet
-from autocredits.domain.errors import Problem
-from autocredits.domain.purchases.calls import PlanPoll
-from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
-from autocredits.domain.purchases.record import DUE_PURCHASES, POLL_DELAYS_MS, Purchase
+from autocredits.domain.errors import BrokenInvariantError, Problem
+from autocredits.domain.purchases.calls import PAYABLE, PlanPoll
+from autocredits.domain.purchases.fulfil import PaymentEvent
+from autocredits.domain.purchases.record import DUE_PURCHASES, EXPIRES_MS, POLL_DELAYS_MS, Purchase
 from autocredits.domain.records import NO_ACCOUNT
-from autocredits.edge.telemetry import logger
+from autocredits.edge.telemetry import count, logger
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.lists import read_purchase
 from autocredits.ledger.ports import Listed, UnavailableError
-from functions.purchase.payments.registry import providers
+from functions.purchase.checkout import apply_event
+from functions.purchase.payments.registry import provider
 
-PER_SHARD = 50
-RESERVE_MS = 20_000
+PER_READ = 50
+AT_ONCE = 8
+RESERVE_MS = 30_000
+"""What polls that have begun may need to end."""
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Poll for every purchase that is due, as long as there is time; the rest is due in the next minute."""
-    polled = failed = 0
-    for due in due_purchases(ledger()):
-        if context.get_remaining_time_in_millis() < RESERVE_MS:
-            break
-        if poll(ledger(), due):
-            polled += 1
-        else:
-            failed += 1
-    logger.info("polls", extra={"polled": polled, "failed": failed})
-    return {"polled": polled, "failed": failed}
+    """Poll for every purchase that is due, several at a time, as long as there is time."""
+    has_time = lambda: context.get_remaining_time_in_millis() >= RESERVE_MS  # noqa: E731 - asked anew before each poll
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        polled = list(pool.map(lambda due: _poll_in_time(ledger(), due, has_time), due_purchases(ledger(), has_time)))
+    counts = {"polled": polled.count(True), "failed": polled.count(False), "left": polled.count(None)}
+    logger.info("polls", extra=counts)
+    return counts
 
 
-def due_purchases(ledger: Ledger) -> Iterator[Listed]:
-    """What is due by now, at most 50 of each shard, the longest overdue first."""
-    for shard in range(DUE_PURCHASES.shards):
-        listed = ledger.store.list(DUE_PURCHASES, NO_ACCOUNT, limit=PER_SHARD, shard=shard)
-        now_ms = ledger.clock.now_ms()
+def due_purchases(ledger: Ledger, has_time: Callable[[], bool]) -> Iterator[Listed]:
+    """What is due by now, the longest overdue first, from all shards in turn; a full one holds up no other."""
+    shards = [_due_of_shard(ledger, shard, has_time) for shard in range(DUE_PURCHASES.shards)]
+    for row in zip_longest(*shards):
+        yield from (due for due in row if due is not None)
+
+
+def _due_of_shard(ledger: Ledger, shard: int, has_time: Callable[[], bool]) -> Iterator[Listed]:
+    start, now_ms = "", ledger.clock.now_ms()
+    while has_time():
+        listed = ledger.store.list(DUE_PURCHASES, NO_ACCOUNT, start=start, limit=PER_READ, shard=shard)
         yield from (due for due in listed if due.at_ms() <= now_ms)
+        if len(listed) < PER_READ or listed[-1].at_ms() > now_ms:
+            return
+        start = listed[-1].position
+
+
+def _poll_in_time(ledger: Ledger, due: Listed, has_time: Callable[[], bool]) -> bool | None:
+    return poll(ledger, due) if has_time() else None
 
 
 def poll(ledger: Ledger, due: Listed) -> bool:
-    """Poll for one purchase, and say whether that went well. If not, the others must not suffer for it."""
+    """Poll for one purchase, and say whether that went well. If not, it is put back and no other suffers for it."""
     try:
-        try:
-            _poll(ledger, due)
-        except Exception as error:  # noqa: BLE001 - a provider may raise anything
-            logger.warning("poll failed", extra={"purchase_id": due.item_id, "error": type(error).__name__})
-            ledger.execute(due.account_id, PlanPoll(due.item_id))
-            return False
-    except (Problem, UnavailableError):
+        _poll(ledger, due)
+    except Exception as error:  # noqa: BLE001 - a provider may raise anything
+        if isinstance(error, BrokenInvariantError):
+            count("BrokenInvariant")
+        count("PollFailed")
+        logger.warning("poll failed", extra={"purchase_id": due.item_id, "error": type(error).__name__})
+        _plan(ledger, due, failed=True)
         return False
     return True
+
+
+def _plan(ledger: Ledger, due: Listed, *, failed: bool) -> None:
+    """Note when the purchase is polled for next. It needs no page of the account, which may be unreadable."""
+    try:
+        ledger.execute(due.account_id, PlanPoll(purchase_id=due.item_id, failed=failed), reads_page=False)
+    except (Problem, UnavailableError, BrokenInvariantError) as error:
+        logger.warning("poll not planned", extra={"purchase_id": due.item_id, "error": type(error).__name__})
 
 
 def _poll(ledger: Ledger, due: Listed) -> None:
@@ -61,21 +83,30 @@ def _poll(ledger: Ledger, due: Listed) -> None:
     purchase = read_purchase(ledger.store, due.account_id, due.item_id)
     if purchase is None or purchase.poll_at is None or purchase.poll_at > ledger.clock.now_ms():
         return  # the list lags: it has been polled for already
-    event = event_of(due.account_id, purchase, ledger.clock.now_ms())
-    if event is not None:
+    changed = False
+    for event in events_of(due.account_id, purchase, ledger.clock.now_ms()):
         try:
-            ledger.execute(due.account_id, Fulfil(event, purchase.coupon))
+            changed |= apply_event(ledger, due.account_id, event, purchase) not in ("nothing", "put_aside")
         except NotYet:
-            event = None
-    if event is None:
-        ledger.execute(due.account_id, PlanPoll(due.item_id))
+            continue
+    if not changed:
+        _plan(ledger, due, failed=False)
 
 
-def event_of(account_id: str, purchase: Purchase, now_ms: int) -> PaymentEvent | None:
-    """What the provider says. A purchase whose start broke off has expired once half an hour has passed."""
-    if not purchase.checkout:
-        if now_ms - purchase.created_at < POLL_DELAYS_MS[2]:
-            return None
-        return PaymentEvent(provider=purchase.provider or "", type="expired", purchase_id=purchase.purchase_id)
-    provider = providers().get(purchase.provider or "")
-    return provider.poll(account_id, purchase) if provider else None
+def events_of(account_id: str, purchase: Purchase, now_ms: int) -> list[PaymentEvent]:
+    """What the provider says. An unpaid purchase expires in 30 days, one whose start broke off in half an hour."""
+    checkout = purchase.open_checkout()
+    opened = provider(checkout.provider) if checkout else None
+    events = list(opened.poll(account_id, purchase)) if opened else []
+    if checkout is None or purchase.status() not in PAYABLE or any(event.type == "paid" for event in events):
+        return events
+    broke_off = checkout.reference is None and now_ms - checkout.started_at >= POLL_DELAYS_MS[2]
+    if broke_off or now_ms - purchase.created_at >= EXPIRES_MS:
+        expired = PaymentEvent(
+            provider=checkout.provider,
+            type="expired",
+            purchase_id=purchase.purchase_id,
+            checkout=checkout.number if broke_off else None,
+        )
+        return [*events, expired]
+    return events

@@ -8,8 +8,8 @@ from autocredits.domain.errors import Problem
 from autocredits.edge.problems import as_problem
 from autocredits.edge.telemetry import count, logger
 from functions.purchase.checkout import handle_webhook
+from functions.purchase.payments import registry
 from functions.purchase.payments.port import Provider
-from functions.purchase.payments.registry import providers
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -18,10 +18,10 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     """Answer one webhook: a status and no body."""
     name = (event.get("pathParameters") or {}).get("provider", "")
     try:
-        status = answer(providers().get(name), event)
+        status = answer(registry.provider(name), event)
     except Exception as error:  # noqa: BLE001 - whatever it is, the provider has to be told to send again
         status = as_problem(error).status
-    logger.info("webhook", extra={"provider": name, "status": status})
+    logger.info("webhook", extra={"provider": name if name in registry.NAMES else "unknown", "status": status})
     return {"statusCode": status, "headers": {"Retry-After": "5"} if status == 503 else {}, "body": ""}  # noqa: PLR2004
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.buyer import Buyer, opened_buyer
 from tests.kit.stack import Stack, new_places, run_stack
 
 
@@ -12,3 +13,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack in a folder and on ports of its own, with every role enforced."""
     with run_stack(new_places(tmp_path_factory.mktemp("stack")), AUTH="true") as stack:
         yield stack
+
+
+@pytest.fixture
+def buyer(stack: Stack) -> Buyer:
+    """A fresh account with the add-on."""
+    return opened_buyer(stack)

@@ -36,6 +36,8 @@ ROUTES = [
     ("GET", "/v1/accounts/{account}/purchases", "credits:read"),
     ("GET", "/v1/accounts/{account}/purchases/x", "credits:read"),
     ("POST", "/v1/accounts/{account}/purchases", "credits:purchase"),
+    ("POST", "/v1/accounts/{account}/purchases/x/checkout", "credits:purchase"),
+    ("POST", "/v1/accounts/{account}/purchases/x/cancel", "credits:purchase"),
     ("POST", "/v1/accounts/{account}/purchases/x/review", "credits:admin"),
     ("POST", "/v1/coupons", "credits:admin"),
     ("GET", "/v1/coupons/x", "credits:admin"),
@@ -45,10 +47,7 @@ CALLS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/balance", None),
     ("GET", "/entries", None),
     ("GET", "/settings", None),
-    ("PUT", "", {}),
-    ("PATCH", "", {"status": "paused"}),
     ("PUT", "/settings", {"low_balance": "1.00"}),
-    ("POST", "/adjustments", {"unit": "auto_order", "amount": "1.00", "reason": "test"}),
     ("POST", "/quotes", work()),
     ("POST", "/debits", work()),
     ("POST", "/holds", work()),
@@ -65,7 +64,17 @@ CALLS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/purchases", None),
     ("GET", "/purchases/x", None),
     ("POST", "/purchases", {"package": "auto_order-100", "payment_method": "card"}),
-    ("POST", "/purchases/x/review", {"decision": "credit", "reason": "test"}),
+    ("POST", "/purchases/x/checkout", {"payment_method": "card"}),
+    ("POST", "/purchases/x/cancel", None),
+]
+PLATFORMS: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("PUT", "/accounts/{account}", {}),
+    ("PATCH", "/accounts/{account}", {"status": "paused"}),
+    ("POST", "/accounts/{account}/adjustments", {"unit": "auto_order", "amount": "1.00", "reason": "test"}),
+    ("POST", "/accounts/{account}/purchases/x/review", {"decision": "credit", "reason": "test"}),
+    ("POST", "/coupons", {"code": "X", "percent_off": "10.00"}),
+    ("GET", "/coupons/X", None),
+    ("DELETE", "/coupons/X", None),
 ]
 NOWHERE = [
     ("GET", "/v1"),
@@ -159,6 +168,24 @@ def test_a_foreign_account_is_as_one_that_does_not_exist(
     assert merchant.standing()["version"] == 1
 
 
+@pytest.mark.parametrize(("method", "path", "body"), PLATFORMS, ids=lambda part: part if isinstance(part, str) else "")
+def test_what_is_the_platforms_alone_is_there_for_nobody_else(
+    stack: Stack, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    """The account's own token, a store's, a stranger's and one without an account: the same 404, nothing is done."""
+    merchant = opened(stack)
+    callers = [(merchant.account_id, ""), (merchant.account_id, "one"), (fresh("other"), ""), ("", ""), ("*", "one")]
+    bodies = []
+    for account_id in (merchant.account_id, fresh("nobody")):
+        for account, store in callers:
+            called = path.format(account=account_id)
+            answer = stack.call(method, f"/v1{called}", account=account, store=store, key=fresh("key"), json=body)
+            assert refusal(answer) == (404, "not_found")
+            bodies.append(answer.json() | {"request_id": ""})
+    assert bodies == [bodies[0]] * len(bodies)
+    assert merchant.standing()["version"] == 1
+
+
 def test_catalogues_need_an_account_claim(stack: Stack) -> None:
     """A token without the claim finds nothing, a merchant's does."""
     for path in ("/v1/rates", "/v1/packages"):
@@ -189,10 +216,10 @@ def test_a_store_works_for_itself_alone(stack: Stack) -> None:
 
 
 def test_a_store_may_not_govern_the_account(stack: Stack) -> None:
-    """Opening, standing, adjustments and settings are 403 `store_forbidden`."""
+    """Settings and purchases are 403 `store_forbidden`."""
     merchant = opened(stack)
     for method, path, body in CALLS:
-        if path in {"", "/adjustments", "/settings"}:
+        if path.startswith(("/settings", "/purchases")):
             answer = merchant.call(method, path, json=body, key=fresh("key"), store="one", account=merchant.account_id)
             assert refusal(answer) == (403, "store_forbidden"), (method, path)
     assert merchant.standing()["version"] == 1

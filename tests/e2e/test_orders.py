@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.kit.stack import Stack, eventually
+from tests.kit.stack import PLATFORM, Stack, eventually
 
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
 
@@ -52,9 +52,9 @@ class Shop:
         self.stack.send(kind, {"account_id": self.account_id, **data})
 
     def add(self, amount: str, unit: str = "auto_order") -> None:
-        """Adjust the balance."""
+        """Adjust the balance, as the platform."""
         body = {"unit": unit, "amount": amount, "reason": "test"}
-        answer = self.call("POST", "/adjustments", json=body, key=uuid4().hex)
+        answer = self.call("POST", "/adjustments", json=body, key=uuid4().hex, account=PLATFORM)
         assert answer.status_code == 201, answer.text
 
     def balance(self, unit: str = "auto_order") -> tuple[str, str]:
@@ -89,7 +89,7 @@ def shop(stack: Stack) -> Shop:
 def opened(stack: Stack) -> Shop:
     """Open a fresh account with the add-on."""
     shop = Shop(stack, f"shop-{uuid4().hex[:12]}")
-    assert shop.call("PUT", "", json={"orders_processor": "active"}).status_code == 201
+    assert shop.call("PUT", "", json={"orders_processor": "active"}, account=PLATFORM).status_code == 201
     return shop
 
 
@@ -199,7 +199,7 @@ def test_a_failed_order_may_be_queued_with_other_work(shop: Shop) -> None:
 )
 def test_standing_is_judged_by_the_queue(shop: Shop, changes: dict[str, str], code: str) -> None:
     """The order is accepted, and fails with the sentence that a debit is refused with."""
-    shop.call("PATCH", "", json=changes)
+    shop.call("PATCH", "", json=changes, account=PLATFORM)
     assert shop.queue("o1").status_code == 202
     order = {"order_id": "o2", "store_id": "s1", "order_type": "auto", "tracking": "none"}
     refused = shop.call("POST", "/debits", json=order, key=uuid4().hex)
@@ -444,7 +444,7 @@ def test_redriving_is_safe(shop: Shop, dead_letters: DeadLetters) -> None:
     letters = shop.stack.info["dead_letter_queue_url"]
     shop.stack.client("sqs").send_message(QueueUrl=letters, MessageBody=done)
 
-    assert late.call("PUT", "", json={"orders_processor": "active"}).status_code == 201
+    assert late.call("PUT", "", json={"orders_processor": "active"}, account=PLATFORM).status_code == 201
     redriven = dead_letters.run(REDRIVE="1")
     assert {("account_not_found", mended), ("unknown_field", hopeless)} <= set(redriven)
     assert ("received too often", done) in redriven

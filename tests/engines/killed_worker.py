@@ -31,8 +31,9 @@ from autocredits.domain.accounts import OpenAccount
 from autocredits.domain.decide import Command, RecordWrite
 from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Page
-from autocredits.domain.purchases.calls import PurchaseRequest, RecordCheckout, StartPurchase
-from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
+from autocredits.domain.purchases.calls import MakeCoupon, PurchaseRequest, TallyCoupon
+from autocredits.domain.purchases.coupons import Coupon
+from autocredits.domain.records import NO_ACCOUNT
 from autocredits.domain.work.record import WorkRequest
 from autocredits.ledger.commit import Accepted, Answer, Ledger
 from tests.kit.builders import (
@@ -58,6 +59,7 @@ from tests.kit.builders import (
     sourcing,
 )
 from tests.kit.engines import client_of, fetch, make_table
+from tests.kit.purchases import begin, cancel, checkout, fulfil, start
 
 TABLE_NAME = "credits"
 WORKERS = 8
@@ -185,36 +187,35 @@ def _messages(rng: random.Random, number: int) -> Steps:
     return (tuple(_message(rng, message_id) for message_id in ids),)
 
 
+COUPON = Coupon(code="KILLED", percent_off=1000)
+"""A coupon without a limit, which all accounts use."""
+
+
 def _purchase(rng: random.Random, number: int) -> Steps:
-    """Bought, paid, paid again, and paid with other money."""
+    """Bought with a coupon; either canceled, or paid, paid again, paid with other money, and partly refunded."""
     purchase_id = f"purchase-{number}"
-    load = rng.random() < 0.5
-    bought, price = (
-        (PurchaseRequest(amount=5_000), 5_000) if load else (PurchaseRequest(package="auto_order-100"), 3_990)
+    bought = {} if rng.random() < 0.5 else {"request": PurchaseRequest(amount=5_000)}
+    coupon = None if bought else COUPON.code
+    of = {"purchase_id": purchase_id, "coupon": coupon}
+    price = 5_000 if bought else 3_591
+    first, second = f"payment-{number}.0", f"payment-{number}.1"
+    opening: Steps = (
+        (start(purchase_id, caller=PLATFORM, idempotency=idempotency(f"k{number}"), coupon=coupon, **bought),),
+        (checkout(purchase_id),),
+        (begin(purchase_id, 1, caller=PLATFORM, request_id=f"r{number}", coupon=coupon),),
+        (checkout(purchase_id, 2),),
     )
-    start = StartPurchase(
-        caller=PLATFORM,
-        idempotency=idempotency(f"k{number}"),
-        purchase_id=purchase_id,
-        request=bought,
-        payment_method="card",
-        provider="sandbox",
+    tally: Steps = ((TallyCoupon(code=COUPON.code),),) if coupon else ()
+    if rng.random() < 0.3:
+        return *opening, (cancel(purchase_id, caller=PLATFORM, coupon=coupon),), *tally
+    return (
+        *opening,
+        (fulfil("paid", price, payment_id=first, **of),),
+        (fulfil("paid", price, payment_id=first, **of),),
+        (fulfil("paid", price, payment_id=second, **of),),
+        (fulfil("refunded", price // 3, payment_id=first, **of),),
+        *tally,
     )
-    checkout = RecordCheckout(purchase_id=purchase_id, provider_reference="ref", redirect_url="http://pay")
-    paid, other = (
-        Fulfil(
-            PaymentEvent(
-                provider="sandbox",
-                type="paid",
-                purchase_id=purchase_id,
-                payment_id=f"payment-{number}.{index}",
-                amount=price,
-                currency="USD",
-            )
-        )
-        for index in (0, 1)
-    )
-    return (start,), (checkout,), (paid,), (paid,), (other,)
 
 
 _ASKS: Mapping[Callable[[random.Random, int], Steps], int] = MappingProxyType(
@@ -313,7 +314,9 @@ def answer_map(answer: Answer) -> dict[str, Any]:
     """An answer as a journal has it. The page's hash stands for all that an answer shows: views are made from it."""
     if not isinstance(answer, Accepted):
         return {"refused": answer.code if isinstance(answer, Problem) else "not_yet"}
-    done, page = answer.done, answer.page
+    done, page = answer.done, answer.head
+    if page is None:
+        return {"did": done.did, "replayed": False, "version": 0, "first": 0, "count": 0, "hash": ""}
     return {
         "did": done.did,
         "replayed": answer.replayed(),
@@ -381,9 +384,10 @@ class Worker:
 
     def answers(self, account_id: str, commands: Sequence[Command]) -> list[Answer]:
         """As patient as a client: 503 says that the same is safe to send again. Opens the account where there is none."""
+        reads_page = not isinstance(commands[0], TallyCoupon)
         for _ in range(PATIENCE):
             try:
-                answers = self.ledger.execute_all(account_id, commands)
+                answers = self.ledger.execute_all(account_id, commands, reads_page=reads_page)
                 if any(isinstance(answer, Problem) and answer.code == "account_not_found" for answer in answers):
                     self.ledger.execute(account_id, OpenAccount(PLATFORM, "active"))
                     continue
@@ -499,7 +503,9 @@ class Driver:
         make_table(client, TABLE_NAME)
         client.meta.events.register("before-send.dynamodb.TransactWriteItems", self.shared.count_commit)
         store = STORES[self.run.broken](client, TABLE_NAME)
-        Ledger(store, SystemClock(), CATALOG).execute("warm", OpenAccount(PLATFORM, "active"))
+        ledger = Ledger(store, SystemClock(), CATALOG)
+        ledger.execute("warm", OpenAccount(PLATFORM, "active"))
+        ledger.execute(NO_ACCOUNT, MakeCoupon(caller=PLATFORM, coupon=COUPON, request_id="driver"))
         client.close()  # its connections, which the workers would else share; it opens new ones
         return store
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Entry, Page, next_page
+from autocredits.domain.purchases.facts import Checkout, Decision, Dispute, PaymentFacts
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import KeyRecord
 from autocredits.domain.work.record import Part, Work
@@ -55,14 +56,27 @@ def work(order_id: str = "o1", *, rev: int = 1, status: str = "processing", **va
 
 
 def purchase(purchase_id: str = "p1", *, rev: int = 1, **values: Any) -> Purchase:
-    """A purchase whose provider is not to be polled, unless `values` say so."""
+    """A purchase with every kind of fact, whose provider is not to be polled, unless `values` say so."""
+    disputes = {"d1": Dispute(amount=100), "d2": Dispute(amount=200, ended="lost")}
     plain: dict[str, Any] = {
         "unit": "auto_order",
         "credits": 2000,
         "price": 990,
         "payment_method": "card",
-        "provider": "sandbox",
-        "status": "pending",
+        "checkouts": tuple(
+            Checkout(
+                number=number, payment_method="card", provider="sandbox", started_at=NOW_MS, reference=f"r{number}"
+            )
+            for number in (1, 2)
+        ),
+        "payments": {
+            "pay2": PaymentFacts(amount=990, refunds=330, failed={"f2": 30, "f1": 40}, disputes=disputes),
+            "pay1": PaymentFacts(amount=50, waits_for="wrong amount"),
+        },
+        "declines": {"\u00e4 \u20ac": 1},
+        "decisions": (Decision(what="dispute_won", actor="a", reason="\u20ac", dispute_id="d1", request_id="r"),),
+        "paid_by": "pay2",
+        "granted": True,
         "created_at": NOW_MS,
         "updated_at": NOW_MS,
     }

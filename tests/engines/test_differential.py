@@ -128,7 +128,9 @@ class History:
                 provider=self.account_id, payment_id=name, account_id=self.account_id, purchase_id="1"
             ),
             "coupon": lambda: Coupon(code=name, percent_off=1000, uses=self.random.randint(0, 3), rev=rev),
-            "coupon_use": lambda: CouponUse(code=name, uses=self.random.randint(0, 3), rev=rev),
+            "coupon_use": lambda: CouponUse(
+                code=name, uses=self.random.randint(0, 3), tallied=self.random.randint(0, 3), rev=rev
+            ),
         }
         return RecordWrite(key, makers[kind](), expected)
 
@@ -140,7 +142,8 @@ class History:
     def purchase(self, name: str) -> Purchase:
         """A purchase whose provider is to be polled, or not."""
         at, poll_at = NOW_MS + self.random.randint(0, 99), NOW_MS + self.random.randint(0, 99)
-        return purchase(name, created_at=at, poll_at=self.random.choice((None, poll_at)))
+        payments = purchase().payments if self.random.random() < 0.5 else {}
+        return purchase(name, created_at=at, poll_at=self.random.choice((None, poll_at)), payments=payments)
 
     def read_page(self) -> tuple[str, Call, bool]:
         """The newest page, one page, or some before it."""

@@ -17,12 +17,23 @@ from autocredits.adapters.clock import SystemClock
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.decide import Command
 from autocredits.domain.journal import Entry, Page
+from autocredits.domain.purchases.coupons import Coupon, CouponUse
 from autocredits.domain.purchases.record import Purchase
-from autocredits.domain.records import KeyRecord, Records
+from autocredits.domain.records import NO_ACCOUNT, KeyRecord, Records
 from autocredits.domain.work.calls import Charge
 from autocredits.domain.work.record import Work
 from autocredits.ledger.commit import Ledger
-from tests.engines.killed_worker import ENGINE_EVERY, TABLE_NAME, WORKERS, Ask, Run, answer_map, command_of, lines_of
+from tests.engines.killed_worker import (
+    COUPON,
+    ENGINE_EVERY,
+    TABLE_NAME,
+    WORKERS,
+    Ask,
+    Run,
+    answer_map,
+    command_of,
+    lines_of,
+)
 from tests.kit import figures
 from tests.kit.books import UNITS, check_page
 from tests.kit.builders import CATALOG
@@ -90,6 +101,7 @@ class Evidence:
     unfinished: list[int] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     accounts: dict[str, Account] = field(default_factory=dict)
+    coupon: Coupon | None = None
 
     def lost_answers(self) -> int:
         """How many commits were told as replayed alone: whoever made them has died before he was told."""
@@ -148,6 +160,8 @@ def gather(run: Run, store: DynamoStore) -> Evidence:
         records = store.read(account_id, keys[account_id])
         pages = list(store.pages_before(account_id, 10**9, 1_000)[::-1])
         evidence.accounts[account_id] = Account(account_id, pages, records)
+    coupon = store.read(NO_ACCOUNT, [("coupon", COUPON.code)]).get(("coupon", COUPON.code))
+    evidence.coupon = coupon if isinstance(coupon, Coupon) else None
     return evidence
 
 
@@ -184,6 +198,7 @@ def violations(evidence: Evidence) -> Iterator[str]:
     for account in evidence.accounts.values():
         for check in (check_books, check_held, check_keys, check_charges, check_grants):
             yield from (f"{account.account_id}: {found}" for found in check(account))
+    yield from check_coupon(evidence)
     yield from check_told(evidence)
     yield from check_same_answers(evidence)
 
@@ -272,20 +287,44 @@ def check_charges(account: Account) -> Iterator[str]:
 
 
 def check_grants(account: Account) -> Iterator[str]:
-    """A purchase is granted once if it is credited, never otherwise."""
-    granted = Counter(entry.purchase_id for _, _, entry in account.entries() if entry.purchase_id)
+    """A purchase is granted once if it was paid, never otherwise; a refund's share of it was taken once."""
+    moved: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for _, _, entry in account.entries():
+        if entry.purchase_id:
+            moved[entry.purchase_id].update({entry.kind: 1, f"{entry.kind} credits": entry.posted})
     purchases = {record.purchase_id: record for record in account.records.values() if isinstance(record, Purchase)}
-    for purchase_id in sorted(set(granted) | set(purchases)):
-        record = purchases.get(purchase_id)
-        if granted[purchase_id] != (1 if record and record.status == "credited" else 0):
-            yield f"{purchase_id} is granted {granted[purchase_id]} times, its record: {record}"
+    for purchase_id in sorted(set(moved) | set(purchases)):
+        record, kinds = purchases.get(purchase_id), moved[purchase_id]
+        paid = record is not None and bool(record.payments)
+        if kinds["purchased"] + kinds["loaded"] != paid:
+            yield f"{purchase_id} is granted {kinds}, its record: {record}"
+        share = record.total_credits() // 3 if record and any(one.refunds for one in record.payments.values()) else 0
+        if abs(kinds["clawed_back credits"] + share) > 1 or kinds["clawed_back"] != (share > 0):
+            yield f"{purchase_id} was refunded, and {kinds} taken; its record: {record}"
+
+
+def check_coupon(evidence: Evidence) -> Iterator[str]:
+    """Each account's uses are its purchases that count; the coupon's are what all accounts have tallied."""
+    tallied = 0
+    for account in evidence.accounts.values():
+        counting = [
+            record
+            for record in account.records.values()
+            if isinstance(record, Purchase) and record.coupon and (record.payments or not record.decisions)
+        ]
+        used = [record for record in account.records.values() if isinstance(record, CouponUse)]
+        tallied += sum(use.tallied for use in used)
+        if sum(use.uses for use in used) != len(counting):
+            yield f"{account.account_id} has used the coupon {used}, of its purchases {len(counting)} count"
+    if evidence.coupon is None or evidence.coupon.uses != tallied:
+        yield f"{evidence.coupon} was used, {tallied} times in all"
 
 
 def check_told(evidence: Evidence) -> Iterator[str]:
     """Whatever was told lies in the journal at the version told, and was told as new once."""
     new: Counter[tuple[Any, ...]] = Counter()
     for told in evidence.told:
-        if not told.accepted():
+        if not told.accepted() or not told.answer["version"]:
             continue
         version, first, count, told_hash = told.remembered()
         pages = evidence.accounts[told.account_id].pages

@@ -16,8 +16,9 @@ from autocredits.domain.accounts import OpenAccount
 from autocredits.domain.decide import Command, IdempotencyKey, NotYet
 from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Page
-from autocredits.domain.purchases.calls import MakeCoupon, PurchaseRequest, StartPurchase
-from autocredits.domain.purchases.coupons import Coupon
+from autocredits.domain.purchases.calls import MakeCoupon, PurchaseRequest, StartPurchase, TallyCoupon
+from autocredits.domain.purchases.coupons import Coupon, CouponUse
+from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import NO_ACCOUNT
 from autocredits.domain.work.calls import Debit
 from autocredits.domain.work.record import Work
@@ -43,6 +44,7 @@ from tests.kit.builders import (
     requested,
 )
 from tests.kit.engines import NAMES, Endpoint, client_of, make_store
+from tests.kit.purchases import CARD, PRICE, cancel, checkout, fulfil, start
 
 PATIENCE = 30
 
@@ -332,14 +334,14 @@ def test_groups_that_race_charge_each_order_once(store: Store, account_id: str) 
 def test_a_coupon_is_made_by_one_of_many(store: Store) -> None:
     """Whoever is first has made it; of the others, only a repetition of the same request is told so too."""
     coupon = Coupon(code=fresh("COUPON"), percent_off=1000)
-    commands = [MakeCoupon(coupon=coupon, request_id=f"request-{number % 5}") for number in range(20)]
+    commands = [MakeCoupon(caller=PLATFORM, coupon=coupon, request_id=f"request-{number % 5}") for number in range(20)]
     assert words(race(store, NO_ACCOUNT, commands)) == {"made": 4, "coupon_exists": 16}
 
 
 def test_the_last_use_of_a_coupon_goes_to_one_account(store: Store) -> None:
     """Twenty accounts buy with a coupon that is good for three purchases: three do, and the others learn why not."""
     coupon = Coupon(code=fresh("COUPON"), percent_off=1000, max_uses=3)
-    ledger_on(store).execute(NO_ACCOUNT, MakeCoupon(coupon=coupon, request_id="r1"))
+    ledger_on(store).execute(NO_ACCOUNT, MakeCoupon(caller=PLATFORM, coupon=coupon, request_id="r1"))
     buyers = [fresh("race") for _ in range(20)]
     for account_id in buyers:
         open_with(store, account_id, 500)
@@ -351,8 +353,7 @@ def test_the_last_use_of_a_coupon_goes_to_one_account(store: Store) -> None:
             idempotency=idempotency(),
             purchase_id=fresh("purchase"),
             request=PurchaseRequest(package="auto_order-100"),
-            payment_method="card",
-            provider="sandbox",
+            method=CARD,
             coupon=coupon.code,
         )
         start.wait()
@@ -365,3 +366,63 @@ def test_the_last_use_of_a_coupon_goes_to_one_account(store: Store) -> None:
     (record,) = store.read(NO_ACCOUNT, [("coupon", coupon.code)]).values()
     assert isinstance(record, Coupon)
     assert record.uses == 3
+
+
+def test_the_uses_of_an_unlimited_coupon_are_all_counted(store: Store) -> None:
+    """Twenty accounts start at once and then tally at once: nobody waits for another, and no use is lost."""
+    coupon = Coupon(code=fresh("COUPON"), percent_off=1000)
+    ledger_on(store).execute(NO_ACCOUNT, MakeCoupon(caller=PLATFORM, coupon=coupon, request_id="r1"))
+    buyers = [fresh("race") for _ in range(20)]
+    for account_id in buyers:
+        open_with(store, account_id, 500)
+    begin = threading.Barrier(len(buyers))
+
+    def buy(account_id: str) -> str:
+        begin.wait()
+        told, _ = tell(ledger_on(store), account_id, start(fresh("purchase"), caller=PLATFORM, coupon=coupon.code))
+        for _ in range(PATIENCE):
+            try:
+                ledger_on(store).execute(account_id, TallyCoupon(code=coupon.code), reads_page=False)
+                break
+            except Problem as problem:
+                assert problem.code == "try_again"  # noqa: PT017 - any other is a failure of the test
+        return told
+
+    with ThreadPoolExecutor(len(buyers)) as pool:
+        assert set(pool.map(buy, buyers)) == {"pending"}
+    (record,) = store.read(NO_ACCOUNT, [("coupon", coupon.code)]).values()
+    assert isinstance(record, Coupon)
+    assert record.uses == 20
+    for account_id in buyers:
+        (used,) = store.read(account_id, [("coupon_use", coupon.code)]).values()
+        assert isinstance(used, CouponUse)
+        assert (used.uses, used.tallied) == (1, 1)
+
+
+def test_news_of_a_payment_told_at_once_comes_to_the_same(store: Store, account_id: str) -> None:
+    """Paid, canceled, refunded, disputed and lost, each told several times at once, and again until it is heard."""
+    open_with(store, account_id, 500)
+    ledger = ledger_on(store)
+    purchase_id = fresh("purchase")
+    for command in (start(purchase_id, caller=PLATFORM), checkout(purchase_id)):
+        ledger.execute(account_id, command)
+    of: dict[str, Any] = {"purchase_id": purchase_id, "payment_id": fresh("payment")}
+    news: list[Command] = [
+        fulfil("paid", **of),
+        fulfil("refunded", 990, **of),
+        fulfil("refunded", 1990, **of),
+        fulfil("refund_failed", 990, **of, refund_id="r1"),
+        fulfil("dispute_created", 500, **of, dispute_id="d1"),
+        fulfil("dispute_lost", 500, **of, dispute_id="d1"),
+        fulfil("dispute_won", 700, **of, dispute_id="d2"),
+    ]
+    ledger.execute(account_id, news[0])
+    answers = race(store, account_id, [*news, cancel(purchase_id, caller=PLATFORM)] * 3)
+    assert "try_again" not in words(answers)
+    assert words(answers)["invalid_transition"] == 3
+    page = check_books(store, account_id)
+    # Of 39.90 are gone 19.90 - 9.90 refunded and 5.00 lost: 15.00, and of 100 credits 37.59.
+    assert balance_of(page) == (500 + 10_000 - 3_759, 0)
+    (purchase,) = store.read(account_id, [("purchase", purchase_id)]).values()
+    assert isinstance(purchase, Purchase)
+    assert (purchase.status(), purchase.price, purchase.clawed_back) == ("charged_back", PRICE, 3_759)

@@ -15,7 +15,7 @@ from tests.functional.calls import fund
 from tests.kit.service import Service, forget_clients
 from tests.kit.template import template
 
-SIGNING_SECRET = "whsec_example"
+SIGNING_SECRET = "whsec_example_of_functional"
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",

@@ -58,9 +58,72 @@ def test_the_add_on_is_active_or_inactive(service: Service, value: Any) -> None:
     assert told(service.call("GET", f"{ACME}/balance")) == (404, "account_not_found")
 
 
-def test_a_store_token_opens_nothing(service: Service) -> None:
-    """Opening is not for tokens that are bound to a store, also while the account is missing."""
-    assert told(service.call("PUT", ACME, {}, account="acme", store="s")) == (403, "store_forbidden")
+MOVED_IN = {"auto_order": "120.00", "ai_rewrite": "0.00", "managed": "0.01"}
+
+
+def test_an_account_moves_in_with_its_balances(service: Service) -> None:
+    """With `opening` it has just those balances, each a `granted` entry that says so, and no free credits."""
+    answer = service.call("PUT", ACME, {"orders_processor": "active", "opening": MOVED_IN})
+    assert (answer.status, answer.body["version"], answer.body["orders_processor"]) == (201, 1, "active")
+    posted = {unit: balance["posted"] for unit, balance in answer.body["balances"].items()}
+    assert posted == {"auto_order": "120.00", "ai_rewrite": "0.00", "finder": "0.00", "managed": "0.01"}
+    entries = service.call("GET", f"{ACME}/entries", query={"kind": "granted"}).body["items"]
+    assert {(one["unit"], one["posted"], one["reason"], one["actor"]) for one in entries} == {
+        ("auto_order", "120.00", "opening balance", "test"),
+        ("managed", "0.01", "opening balance", "test"),
+    }
+
+
+def test_an_account_may_move_in_with_nothing(service: Service) -> None:
+    """An empty `opening` is no balance at all, and no free credits."""
+    assert service.call("PUT", ACME, {"opening": {}}).status == 201
+    assert [service.balance(unit=unit) for unit in ("auto_order", "ai_rewrite", "finder", "managed")] == [ZERO] * 4
+    kinds = [entry["kind"] for entry in service.call("GET", f"{ACME}/entries").body["items"]]
+    assert kinds == ["opened"]
+
+
+@pytest.mark.parametrize("first", [{}, {"opening": MOVED_IN}])
+def test_an_account_moves_in_once(service: Service, first: dict[str, Any]) -> None:
+    """Opened already, with balances or without, a repeat is 200 and brings nothing."""
+    opened = service.call("PUT", ACME, first)
+    repeats: list[dict[str, Any]] = [{"opening": MOVED_IN}, {"opening": {"finder": "7.00"}}, {"opening": {}}, {}]
+    for repeat in repeats:
+        again = service.call("PUT", ACME, repeat)
+        assert (again.status, again.text) == (200, opened.text)
+
+
+def test_an_opening_balance_has_a_limit(service: Service) -> None:
+    """A balance may reach 1,000,000,000.00 and not pass it; then nothing is opened."""
+    for amount in ("1000000000.01", "9999999999.99"):
+        answer = service.call("PUT", ACME, {"opening": {"managed": "1.00", "finder": amount}})
+        assert told(answer) == (409, "balance_limit")
+    assert told(service.call("GET", f"{ACME}/balance")) == (404, "account_not_found")
+    assert service.call("PUT", ACME, {"opening": {"finder": "1000000000.00"}}).status == 201
+
+
+@pytest.mark.parametrize(
+    ("opening", "code"),
+    [
+        ([], "invalid_field"),
+        ("120.00", "invalid_field"),
+        ({"dollars": "1.00"}, "invalid_field"),
+        ({"auto_order": "-1.00"}, "invalid_amount"),
+        ({"auto_order": 1}, "invalid_amount"),
+        ({"auto_order": "1"}, "invalid_amount"),
+        ({"auto_order": None}, "invalid_amount"),
+        ({"auto_order": {"posted": "1.00"}}, "invalid_amount"),
+    ],
+)
+def test_an_opening_has_a_form(service: Service, opening: Any, code: str) -> None:
+    """Whatever is no map of units to amounts from 0.00 on is refused, and nothing is opened."""
+    assert told(service.call("PUT", ACME, {"opening": opening})) == (422, code)
+    assert told(service.call("GET", f"{ACME}/balance")) == (404, "account_not_found")
+
+
+def test_settings_are_the_merchant_s(service: Service) -> None:
+    """A merchant sets its own threshold, and the entry names who did."""
+    service.open()
+    assert service.call("PUT", f"{ACME}/settings", {"low_balance": "1.00"}, account="acme").status == 200
 
 
 # ---------------------------------------------------------------- standing

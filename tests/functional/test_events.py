@@ -14,7 +14,15 @@ from tests.kit.template import event_sources, function_of, template
 NAMES = sorted(path.stem for path in EVENTS.glob("*.json"))
 BATCH = "worker_batch"
 OPEN = ("GET /v1/health", "POST /v1/payments/{provider}/webhook")
-PLATFORM_ALONE = ("POST /v1/coupons", "GET /v1/coupons/{code}", "DELETE /v1/coupons/{code}")
+PLATFORM_ALONE = (
+    "PUT /v1/accounts/{account_id}",
+    "PATCH /v1/accounts/{account_id}",
+    "POST /v1/accounts/{account_id}/adjustments",
+    "POST /v1/coupons",
+    "GET /v1/coupons/{code}",
+    "DELETE /v1/coupons/{code}",
+    "POST /v1/accounts/{account_id}/purchases/{purchase_id}/review",
+)
 
 
 @pytest.mark.usefixtures("service")

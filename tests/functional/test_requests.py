@@ -21,6 +21,7 @@ from tests.kit.story import signed
 LIMIT = 64 * 1024
 WEBHOOK = "/v1/payments/sandbox/webhook"
 PURCHASE = purchase_id_of("acme", "B-0")
+OPEN_PURCHASE, LEFT_PURCHASE = purchase_id_of("acme", "B-1"), purchase_id_of("acme", "B-2")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Route:
     key: str | None = None
     whole_account: bool = False
     """Whether it concerns more than one store's work."""
+    platform: bool = False
+    """Whether it is there for the platform alone."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path.removeprefix('/v1')}"
@@ -50,11 +53,16 @@ def manage(method: str, path: str, body: dict[str, Any] | None = None, key: str 
     return Route(method, ACME + path, body, key, whole_account=True)
 
 
+def of_platform(method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Route:
+    """A route about an account that is there for the platform alone."""
+    return Route(method, ACME + path, body, key, platform=True)
+
+
 # In this order each is accepted once on the account below.
 WITH_BODY = (
-    manage("PUT", "", {"orders_processor": "active"}),
-    manage("PATCH", "", {"status": "active", "reason": "test"}),
-    manage("POST", "/adjustments", {"unit": "finder", "amount": "1.00", "reason": "test"}, "adjust"),
+    of_platform("PUT", "", {"orders_processor": "active"}),
+    of_platform("PATCH", "", {"status": "active", "reason": "test"}),
+    of_platform("POST", "/adjustments", {"unit": "finder", "amount": "1.00", "reason": "test"}, "adjust"),
     manage("PUT", "/settings", {"low_balance": "2.00"}),
     Route("POST", f"{ACME}/quotes", work()),
     Route("POST", f"{ACME}/debits", work("A-1"), "debit"),
@@ -65,7 +73,8 @@ WITH_BODY = (
     Route("POST", f"{ACME}/orders/resend", {"status": "failed"}),
     manage("POST", "/coupons/check", {"code": "C-0", "package": "auto_order-20"}),
     manage("POST", "/purchases", {"package": "auto_order-20", "payment_method": "card"}, "purchase"),
-    manage("POST", f"/purchases/{PURCHASE}/review", {"decision": "credit", "reason": "test"}),
+    of_platform("POST", f"/purchases/{PURCHASE}/review", {"decision": "credit", "reason": "test"}),
+    manage("POST", f"/purchases/{OPEN_PURCHASE}/checkout", {"payment_method": "paypal"}),
 )
 WITHOUT_BODY = (
     manage("GET", "/settings"),
@@ -78,6 +87,7 @@ WITHOUT_BODY = (
     Route("GET", f"{ACME}/sourcing/P-0"),
     manage("GET", "/purchases"),
     manage("GET", f"/purchases/{PURCHASE}"),
+    manage("POST", f"/purchases/{LEFT_PURCHASE}/cancel"),
 )
 COUPONS = (
     Route("GET", "/v1/coupons/C-0"),
@@ -87,11 +97,14 @@ COUPONS = (
 OPEN_TO_ALL = (Route("GET", "/v1/rates"), Route("GET", "/v1/packages"))
 OF_AN_ACCOUNT = WITHOUT_BODY + WITH_BODY
 ALL = OF_AN_ACCOUNT + OPEN_TO_ALL
+FOR_CALLERS = tuple(route for route in ALL if not route.platform)
+CALLERS_OF_AN_ACCOUNT = tuple(route for route in OF_AN_ACCOUNT if not route.platform)
+FOR_PLATFORM = (*(route for route in ALL if route.platform), *COUPONS)
 
 
 @pytest.fixture
 def acme(service: Service) -> Service:
-    """The service with acme: credits, two holds, a failed order and a product, all of shop-1; a purchase in review."""
+    """The service with acme: credits, two holds, a failed order and a product, all of shop-1; purchases."""
     service.open(extra="45.00")
     for order_id in ("H-0", "H-1"):
         assert service.call("POST", f"{ACME}/holds", work(order_id), key=order_id).status == 201
@@ -100,7 +113,8 @@ def acme(service: Service) -> Service:
     service.process("auto_order.failed", {"order_id": "A-0", "reason": "test"})
     assert service.call("POST", "/v1/coupons", {"code": "C-0", "percent_off": "10.00"}).status == 201
     wanted = {"package": "auto_order-20", "payment_method": "card"}
-    assert service.call("POST", f"{ACME}/purchases", wanted, key="B-0").status == 201
+    for key in ("B-0", "B-1", "B-2"):
+        assert service.call("POST", f"{ACME}/purchases", wanted, key=key).status == 201
     assert pay(service, PURCHASE, "0.01").status == 202
     return service
 
@@ -219,7 +233,7 @@ def test_an_account_has_a_name(service: Service) -> None:
     """What cannot name an account is 422, for the platform and for a merchant alike."""
     for route in OF_AN_ACCOUNT:
         for account_id in ("a.b", "a" * 65, "a b", "é", "a\n", "a:b", "*"):
-            for account in ("*", "acme"):
+            for account in ("*",) if route.platform else ("*", "acme"):
                 answer = route.call(service, account_id, account=account)
                 assert (account_id, *told(answer)) == (account_id, 422, "invalid_id"), str(route)
 
@@ -256,43 +270,49 @@ def test_an_encoded_slash_leads_nowhere(acme: Service) -> None:
 
 def test_a_foreign_account_is_a_missing_one(acme: Service) -> None:
     """Another merchant's account and one that does not exist are the same answer, byte for byte but its request_id."""
-    for route in OF_AN_ACCOUNT:
+    for route in CALLERS_OF_AN_ACCOUNT:
         foreign = route.call(acme, account="umbrella")
         missing = route.call(acme, "no-such", account="umbrella")
         assert told(foreign) == (404, "account_not_found"), str(route)
         assert without_request_id(foreign) == without_request_id(missing), str(route)
-        if route.method != "PUT" or route.path != ACME:  # which would open it
-            assert without_request_id(route.call(acme, "no-such")) == without_request_id(foreign), str(route)
+        assert without_request_id(route.call(acme, "no-such")) == without_request_id(foreign), str(route)
+
+
+def test_the_platform_finds_no_missing_account(acme: Service) -> None:
+    """What the platform alone may do needs an account that is open, but for opening it."""
+    for route in FOR_PLATFORM:
+        if route.path.startswith(ACME) and route.method != "PUT":
+            assert told(route.call(acme, "no-such")) == (404, "account_not_found"), str(route)
 
 
 def test_a_foreign_account_hides_from_store_tokens(acme: Service) -> None:
     """A token that is bound to a store learns no more of another account."""
-    for route in OF_AN_ACCOUNT:
+    for route in CALLERS_OF_AN_ACCOUNT:
         assert told(route.call(acme, account="umbrella", store="shop-1")) == (404, "account_not_found"), str(route)
 
 
 def test_a_token_without_the_claim_names_none(acme: Service) -> None:
     """A token that names no account finds none, not even on the routes that name none."""
-    for route in ALL:
+    for route in FOR_CALLERS:
         assert told(route.call(acme, account=None)) == (404, "account_not_found"), str(route)
         assert told(route.call(acme, account="")) == (404, "account_not_found"), str(route)
 
 
 def test_form_comes_before_access(acme: Service) -> None:
     """The form of a request is judged before its account: a foreigner learns nothing from either."""
-    for route in OF_AN_ACCOUNT:
+    for route in CALLERS_OF_AN_ACCOUNT:
         assert told(route.call(acme, account="umbrella", query={"surprise": "1"})) == (422, "unknown_field"), str(route)
 
 
 def test_a_merchant_reaches_its_own_account(acme: Service) -> None:
-    """A merchant's token does for its account what the platform's does."""
-    for route in ALL:
+    """A merchant's token does for its account what the platform's does, but for what is the platform's alone."""
+    for route in FOR_CALLERS:
         assert route.call(acme, account="acme").status in (200, 201, 202), str(route)
 
 
 def test_a_store_token_does_its_own_work(acme: Service) -> None:
     """A token that is bound to a store does that store's work, and nothing that concerns the whole account."""
-    for route in ALL:
+    for route in FOR_CALLERS:
         answer = route.call(acme, account="acme", store="shop-1")
         if route.whole_account:
             assert told(answer) == (403, "store_forbidden"), str(route)
@@ -338,11 +358,23 @@ def test_a_store_list_is_its_own(acme: Service) -> None:
         assert answer.body["balances"]["auto_order"] == acme.balance()
 
 
-def test_coupons_are_the_platform_s(acme: Service) -> None:
-    """Making, seeing and closing coupons is not there for anybody but the platform."""
-    for route in COUPONS:
-        for account, store in (("acme", None), ("acme", "shop-1"), (None, None)):
-            assert told(route.call(acme, account=account, store=store)) == (404, "not_found"), str(route)
+def test_what_is_the_platform_s_alone(acme: Service) -> None:
+    """Opening, standing, adjustments, reviews and coupons are not there for any other token, whatever it sends."""
+    assert [str(route) for route in FOR_PLATFORM] == [
+        "PUT /accounts/acme",
+        "PATCH /accounts/acme",
+        "POST /accounts/acme/adjustments",
+        f"POST /accounts/acme/purchases/{PURCHASE}/review",
+        "GET /coupons/C-0",
+        "POST /coupons",
+        "DELETE /coupons/C-0",
+    ]
+    version = acme.call("GET", f"{ACME}/balance").body["version"]
+    for route in FOR_PLATFORM:
+        for account, store in (("acme", None), ("acme", "shop-1"), ("umbrella", None), ("*", "shop-1"), (None, None)):
+            for changes in ({}, {"raw": "{"}, {"query": {"surprise": "1"}}, {"key": None}):
+                assert told(route.call(acme, account=account, store=store, **changes)) == (404, "not_found"), str(route)
+    assert acme.call("GET", f"{ACME}/balance").body["version"] == version
 
 
 def test_health_needs_no_token(service: Service) -> None:

@@ -1,20 +1,22 @@
 """What callers, storefronts and providers ask of the service: every kind of change, as an event of its handler.
 
 A request is sent again as its sender would: by HTTP until it is answered, a message until it is acknowledged, a webhook
-until it is heard. `number` tells two deliveries of one kind apart: each works on an order of its own.
+until it is heard. `number` tells two deliveries of one kind apart: each works on an order, or a purchase, of its own.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
+from autocredits.domain.times import DAY_MS
+from autocredits.ledger.ports import Listed, list_position
 from functions.account import app as account_app
 from functions.consume import app as consume_app
 from functions.consume import worker as consume_worker
 from functions.purchase import app as purchase_app
-from functions.purchase import webhooks
+from functions.purchase import poll, webhooks
 from functions.purchase.checkout import purchase_id_of
 from functions.purchase.payments.sandbox import sign
 
@@ -25,6 +27,9 @@ BEGIN_MS = 1_795_521_600_000  # 2026-11-24T12:00:00Z
 ACCOUNT = "acme"
 PLATFORM = {"sub": "test", "account_id": "*"}
 PATH = f"/v1/accounts/{ACCOUNT}"
+PRICE, OTHER = "8.91", "12.00"
+"""What the package costs with the coupon, and what a buyer has paid who paid something else."""
+LAST = "LAST"
 FIRST_RECEIVE = 7
 """How often a message has been received before: what waits in vain becomes a dead letter within the run."""
 
@@ -41,6 +46,7 @@ class Request:
     work: tuple[str, str] | None = None
     purchase: str | None = None
     coupon: str | None = None
+    news: "News | None" = None
 
 
 def http(handler: Handler, method: str, path: str, body: Any = None, *, key: str | None = None, **more: Any) -> Request:
@@ -77,16 +83,32 @@ def message(kind: str, number: int, data: Mapping[str, Any], work: tuple[str, st
     return Request("queue", consume_worker.handler, of_try, message=("test", name), work=work)
 
 
-def webhook(kind: str, number: int) -> Request:
-    """What the sandbox tells of a payment."""
-    purchase_id = purchase_id_of(ACCOUNT, f"buy-{number}")
-    told = {"id": f"evt-{kind}-{number}", "type": kind, "account_id": ACCOUNT, "purchase_id": purchase_id}
-    raw = json.dumps({**told, "payment_id": f"pay-{number}", "amount": "9.90", "currency": "USD"})
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a provider tells of a payment: its own names for it, for what befell it, and an amount."""
+
+    type: str
+    amount: str
+    payment_id: str
+    dispute_id: str | None = None
+    refund_id: str | None = None
+
+
+def pay(purchase_id: str) -> str:
+    """The payment of the right amount."""
+    return f"pay-{purchase_id}"
+
+
+def webhook(number: int, news: News, **changes: str) -> Request:
+    """What the sandbox tells of a payment of a number's purchase."""
+    named = {"id": "evt", "account_id": ACCOUNT, "purchase_id": purchase_id(number), "currency": "USD"}
+    told = {**named, **asdict(news), **changes}
+    raw = json.dumps({name: value for name, value in told.items() if value is not None})
     seconds = str(BEGIN_MS // 1000)
     signature = f"t={seconds},v1={sign(SECRET, seconds, raw.encode())}"
     path = "/v1/payments/sandbox/webhook"
     event = http_event("POST", path, headers={"sandbox-signature": signature}, body=raw)
-    return Request("webhook", webhooks.handler, lambda _: event, purchase=purchase_id)
+    return Request("webhook", webhooks.handler, lambda _: event, purchase=purchase_id(number), news=news)
 
 
 def order(number: int, tracking: str = "qtrack") -> dict[str, str]:
@@ -137,11 +159,58 @@ def _standing(number: int) -> Request:
     return http(account_app.handler, "PATCH", PATH, {"status": status, "reason": "test"})
 
 
-def _start(number: int) -> Request:
-    key = f"buy-{number}"
-    body = {"package": "auto_order-20", "payment_method": "card"}
+def code(number: int) -> str:
+    """The coupon with which a number's purchase is started: one without a limit, one that is good for one purchase."""
+    return f"SALE-{number}"
+
+
+def make_code(number: int) -> Request:
+    """Makes that coupon."""
+    body = {"code": code(number), "percent_off": "10.00", **({"max_uses": 1} if number > 1 else {})}
+    return http(purchase_app.handler, "POST", "/v1/coupons", body)
+
+
+def make_last() -> Request:
+    """Makes a coupon that is good for one purchase in all, whosever it is."""
+    body = {"code": LAST, "percent_off": "10.00", "max_uses": 1}
+    return http(purchase_app.handler, "POST", "/v1/coupons", body)
+
+
+def purchase_id(number: int) -> str:
+    """The id of a number's purchase."""
+    return purchase_id_of(ACCOUNT, f"buy-{number}")
+
+
+def buy(key: str, **more: str) -> Request:
+    """The start of a purchase."""
+    body = {"package": "auto_order-20", "payment_method": "card", **more}
     purchase = purchase_id_of(ACCOUNT, key)
     return http(purchase_app.handler, "POST", f"{PATH}/purchases", body, key=key, purchase=purchase)
+
+
+def _last_use(number: int) -> Request:
+    """Whichever purchase comes first, it uses the coupon's last use."""
+    return buy(f"last-{number}", coupon=LAST)
+
+
+def _of_purchase(verb: str, **body: str) -> Callable[[int], Request]:
+    def make(number: int) -> Request:
+        path = f"{PATH}/purchases/{purchase_id(number)}/{verb}"
+        return http(purchase_app.handler, "POST", path, body or None, purchase=purchase_id(number))
+
+    return make
+
+
+def polled(event: Event, _: Any) -> dict[str, Any]:
+    """The schedule's poll of one purchase: 503 if it fails, which has put the purchase back."""
+    position = list_position(BEGIN_MS - DAY_MS, event["purchase_id"])
+    ledger = poll.ledger()  # type: ignore[attr-defined] # as the function itself asks for it
+    went_well = poll.poll(ledger, Listed(position, ACCOUNT, event["purchase_id"]))
+    return {"statusCode": 200 if went_well else 503, "body": ""}
+
+
+def _poll(number: int) -> Request:
+    return Request("schedule", polled, lambda _: {"purchase_id": purchase_id(number)}, purchase=purchase_id(number))
 
 
 def _make_coupon(number: int) -> Request:
@@ -153,8 +222,14 @@ def _close_coupon(number: int) -> Request:
     return http(purchase_app.handler, "DELETE", f"/v1/coupons/C{number}", coupon=f"C{number}")
 
 
-def _webhook(kind: str) -> Callable[[int], Request]:
-    return lambda number: webhook(kind, number)
+def _paid(kind: str, amount: str, **more: str) -> Callable[[int], Request]:
+    """News of the payment of the right amount."""
+    return lambda number: webhook(number, News(kind, amount, pay(purchase_id(number)), **more))
+
+
+def _other(kind: str, amount: str) -> Callable[[int], Request]:
+    """News of the payment of a wrong amount."""
+    return lambda number: webhook(number, News(kind, amount, f"other-{purchase_id(number)}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +263,33 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "resend": Kind(_resend, ("failed",)),
         "adjustment": Kind(_adjust, ("new",)),
         "standing": Kind(_standing, ("new",)),
-        "start": Kind(_start, ("new",)),
-        "paid": Kind(_webhook("payment.succeeded"), ("started",)),
-        "refunded": Kind(_webhook("payment.refunded"), ("paid",)),
-        "disputed": Kind(_webhook("dispute.created"), ("paid",)),
+        "start": Kind(lambda number: buy(f"buy-{number}", coupon=code(number)), ("new",)),
+        "start with the last use": Kind(_last_use, ("new",)),
+        "checkout": Kind(_of_purchase("checkout", payment_method="paypal"), ("started",)),
+        "cancel": Kind(_of_purchase("cancel"), ("started", "changed")),
+        "poll": Kind(_poll, ("started", "changed")),
+        "paid": Kind(_paid("payment.succeeded", PRICE), ("started", "changed", "canceled")),
+        "paid otherwise": Kind(_other("payment.succeeded", OTHER), ("started",)),
+        "declined": Kind(_paid("payment.declined", PRICE), ("started",)),
+        "refunded": Kind(_paid("payment.refunded", "4.00"), ("paid",)),
+        "refunded whole": Kind(_paid("payment.refunded", PRICE), ("paid", "disputed")),
+        "refund failed": Kind(_paid("refund.failed", "3.00", refund_id="r1"), ("paid",)),
+        "other refunded": Kind(_other("payment.refunded", "5.00"), ("waiting",)),
+        "other disputed": Kind(_other("dispute.lost", "6.00"), ("waiting",)),
+        "disputed": Kind(_paid("dispute.created", "5.00", dispute_id="d1"), ("paid",)),
+        "dispute won": Kind(_paid("dispute.won", "5.00", dispute_id="d1"), ("disputed",)),
+        "dispute lost": Kind(_paid("dispute.lost", "5.00", dispute_id="d1"), ("disputed",)),
+        "second dispute lost": Kind(_paid("dispute.lost", "2.00", dispute_id="d2"), ("disputed",)),
+        "review: credit": Kind(_of_purchase("review", decision="credit", reason="test"), ("waiting",)),
+        "review: refuse": Kind(_of_purchase("review", decision="refuse", reason="test"), ("waiting",)),
+        "review: lost": Kind(
+            _of_purchase("review", decision="dispute_lost", dispute_id="d1", reason="test"), ("disputed",)
+        ),
         "coupon made": Kind(_make_coupon, ("new",)),
         "coupon closed": Kind(_close_coupon, ("coupon",)),
     }
 )
 
 SHARING_WORK = tuple(name for name, kind in KINDS.items() if kind.make(1).work)
+SHARING_PURCHASE = tuple(name for name, kind in KINDS.items() if kind.make(1).purchase)
+BUYING = tuple(name for name, kind in KINDS.items() if kind.make(1).purchase or kind.make(1).coupon)

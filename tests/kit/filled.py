@@ -5,6 +5,7 @@ from typing import Any
 
 from autocredits.domain.journal import Entry
 from autocredits.domain.purchases.coupons import Coupon, CouponUse
+from autocredits.domain.purchases.facts import Checkout, Decision, Dispute, PaymentFacts
 from autocredits.domain.purchases.record import Payment, Purchase
 from autocredits.domain.records import KeyRecord, Record
 from autocredits.domain.work.record import Part, Work
@@ -20,6 +21,40 @@ PART = Part(
     rate_card="card",
     expires_at=13,
     entry_id="1.1",
+    unknown=UNKNOWN,
+)
+
+CHECKOUT = Checkout(
+    number=1,
+    payment_method="card",
+    provider="stripe",
+    started_at=2,
+    reference="ref",
+    redirect_url="https://pay",
+    return_url="https://back",
+    request_id="request",
+    expired=True,
+    unknown=UNKNOWN,
+)
+
+DISPUTE = Dispute(amount=15, ended="lost", unknown=UNKNOWN)
+
+PAYMENT = PaymentFacts(
+    amount=16,
+    refunds=17,
+    failed={"refund": 18},
+    disputes={"d": DISPUTE},
+    waits_for="wrong amount",
+    unknown=UNKNOWN,
+)
+
+DECISION = Decision(
+    what="dispute_lost",
+    actor="me",
+    reason="why",
+    payment_id="pay2",
+    dispute_id="d",
+    request_id="request",
     unknown=UNKNOWN,
 )
 
@@ -81,28 +116,22 @@ RECORDS: Mapping[str, Record] = {
         coupon="c",
         coupon_counted=True,
         payment_method="card",
-        provider="stripe",
-        checkout=True,
-        redirect_url="https://pay",
-        provider_reference="ref",
-        return_url="https://back",
-        status="disputed",
-        payment_id="pay",
-        review_reason="why",
-        refused=True,
-        reviewed_by="request",
-        refunded=5,
-        lost=6,
-        clawed_back=7,
-        frozen=8,
-        dispute="open",
-        dispute_id="d",
-        poll_at=9,
+        checkouts=(CHECKOUT,),
+        payments={"pay2": PAYMENT, "pay1": PaymentFacts(amount=20, waits_for="wrong amount")},
+        declines={"pay": 1},
+        decisions=(DECISION,),
+        expired=True,
+        paid_by="pay2",
+        granted=True,
+        clawed_back=5,
+        frozen=6,
+        poll_at=7,
+        poll_failures=8,
         versions=(10, 11),
         created_at=12,
         updated_at=13,
         rev=14,
-        unknown=UNKNOWN,
+        unknown={**UNKNOWN, "form": 2},
     ),
     "payment": Payment(provider="stripe", payment_id="pay", account_id="a", purchase_id="b", unknown=UNKNOWN),
     "coupon": Coupon(
@@ -117,11 +146,13 @@ RECORDS: Mapping[str, Record] = {
         max_uses_per_account=7,
         closed=True,
         uses=8,
+        created_by="maker",
+        closed_by="closer",
         made_by="request",
         rev=9,
         unknown=UNKNOWN,
     ),
-    "coupon_use": CouponUse(code="C", uses=1, rev=2, unknown=UNKNOWN),
+    "coupon_use": CouponUse(code="C", uses=1, tallied=3, rev=2, unknown={**UNKNOWN, "form": 2}),
 }
 """By the kind that the record's key names."""
 

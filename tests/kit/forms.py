@@ -24,10 +24,13 @@ from autocredits.domain.work.record import Work
 from functions.purchase.payments.sandbox import sign
 from tests.kit.service import Context, Service, handler_of, http_event, sourcing, work
 
-SIGNING_SECRET = "whsec_example"
+SIGNING_SECRET = "whsec_example_of_functional"
 BASE = "/v1/accounts/acme"
 FOLDER = Path(__file__).resolve().parents[1] / "forms"
 RELEASES = sorted((path.name for path in FOLDER.iterdir()), key=lambda name: [int(part) for part in name.split(".")])
+
+PACKAGE = {"package": "auto_order-100", "payment_method": "card"}
+LOAD = {"unit": "managed", "amount": "50.00", "payment_method": "card"}
 
 Item = dict[str, Any]
 
@@ -92,27 +95,50 @@ def buy(service: Service) -> None:
     """Purchases: with a coupon, refunded and disputed in part; declined; loaded; in review; for nothing; open."""
     coupon = {"code": "TEN", "percent_off": "10.00", "packages": ["auto_order-100"], "max_uses_per_account": 5}
     assert service.call("POST", "/v1/coupons", coupon).status == 201
-    assert service.call("POST", "/v1/coupons", {"code": "ALL", "percent_off": "100.00"}).status == 201
-    package = {"package": "auto_order-100", "payment_method": "card"}
-    load = {"unit": "managed", "amount": "50.00", "payment_method": "card"}
-    bought = start(service, "bought", {**package, "coupon": "TEN"})
+    assert service.call("POST", "/v1/coupons", {"code": "ALL", "percent_off": "100.00", "max_uses": 9}).status == 201
+    bought = start(service, "bought", {**PACKAGE, "coupon": "TEN"})
     hear(bought, "payment.succeeded", "35.91")
     hear(bought, "payment.refunded", "5.00")
     hear(bought, "dispute.created", "10.00")
     hear(bought, "dispute.lost", "10.00")
-    hear(start(service, "declined", package), "payment.declined", "39.90")
-    hear(start(service, "loaded", load), "payment.succeeded", "50.00")
-    hear(start(service, "in-review", load), "payment.succeeded", "49.00")
-    refused = start(service, "refused", load)
+    hear(start(service, "declined", PACKAGE), "payment.declined", "39.90")
+    hear(start(service, "loaded", LOAD), "payment.succeeded", "50.00")
+    hear(start(service, "in-review", LOAD), "payment.succeeded", "49.00")
+    refused = start(service, "refused", LOAD)
     hear(refused, "payment.succeeded", "51.00")
-    refusal = {"decision": "refuse", "reason": "not ours"}
-    assert service.call("POST", f"{BASE}/purchases/{refused}/review", refusal).status == 200
-    disputed = start(service, "disputed", load)
+    decide_on(service, refused, {"decision": "refuse", "reason": "not ours"})
+    disputed = start(service, "disputed", LOAD)
     hear(disputed, "payment.succeeded", "50.00")
     hear(disputed, "dispute.created", "50.00")
-    start(service, "free", {**package, "coupon": "ALL"})
+    start(service, "free", {**PACKAGE, "coupon": "ALL"})
     assert service.call("DELETE", "/v1/coupons/ALL").status == 200
-    start(service, "open", {**package, "return_url": "http://localhost:8080/back"})
+    start(service, "open", {**PACKAGE, "return_url": "http://localhost:8080/back"})
+    buy_otherwise(service)
+
+
+def buy_otherwise(service: Service) -> None:
+    """Purchases that are paid another way, canceled, credited by hand, disputed twice, and refunded in vain."""
+    changed = start(service, "changed", {**PACKAGE, "coupon": "TEN"})
+    hear(changed, "payment.declined", "35.91")
+    other = {"payment_method": "paypal", "return_url": "http://localhost:8080/back"}
+    assert service.call("POST", f"{BASE}/purchases/{changed}/checkout", other).status == 200
+    canceled = start(service, "canceled", {**PACKAGE, "coupon": "TEN"})
+    assert service.call("POST", f"{BASE}/purchases/{canceled}/cancel").status == 200
+    by_hand = start(service, "by-hand", LOAD)
+    hear(by_hand, "payment.succeeded", "40.00")
+    hear(by_hand, "payment.succeeded", "10.00", payment_id="a second one")
+    hear(by_hand, "payment.refunded", "20.00")
+    decide_on(service, by_hand, {"decision": "credit", "reason": "paid by two cards"})
+    twice = start(service, "disputed-twice", LOAD)
+    hear(twice, "payment.succeeded", "50.00")
+    hear(twice, "dispute.created", "10.00", dispute_id="d1")
+    hear(twice, "dispute.created", "15.00", dispute_id="d2")
+    decide_on(service, twice, {"decision": "dispute_lost", "dispute_id": "d1", "reason": "never told"})
+    hear(twice, "dispute.won", "15.00", dispute_id="d2")
+    in_vain = start(service, "refunded-in-vain", LOAD)
+    hear(in_vain, "payment.succeeded", "50.00")
+    hear(in_vain, "payment.refunded", "50.00")
+    hear(in_vain, "refund.failed", "20.00", refund_id="re_1")
 
 
 def start(service: Service, name: str, body: dict[str, Any]) -> str:
@@ -123,10 +149,15 @@ def start(service: Service, name: str, body: dict[str, Any]) -> str:
     return purchase_id
 
 
-def hear(purchase_id: str, kind: str, amount: str) -> int:
+def decide_on(service: Service, purchase_id: str, decision: dict[str, str]) -> None:
+    """Let the platform settle something of a purchase by hand."""
+    assert service.call("POST", f"{BASE}/purchases/{purchase_id}/review", decision).status == 200
+
+
+def hear(purchase_id: str, kind: str, amount: str, **ids: str) -> int:
     """Let the sandbox say something of a purchase's payment; the status of the answer."""
     said = {"id": f"evt_{kind}", "type": kind, "account_id": "acme", "purchase_id": purchase_id}
-    raw = json.dumps({**said, "payment_id": f"pay-{purchase_id}", "amount": amount, "currency": "USD"})
+    raw = json.dumps({**said, "payment_id": f"pay-{purchase_id}", "amount": amount, "currency": "USD", **ids})
     now = str(int(time.time()))
     headers = {"sandbox-signature": f"t={now},v1={sign(SIGNING_SECRET, now, raw.encode())}"}
     event = http_event("POST", "/v1/payments/sandbox/webhook", headers=headers, body=raw)

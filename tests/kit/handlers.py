@@ -18,7 +18,7 @@ FUNCTIONS = (
 )
 """The modules whose handlers the template names."""
 
-SECRET = "whsec_test"
+SECRET = "whsec_of_the_tests_alone"
 """What the sandbox signs with."""
 
 SETTINGS: Mapping[str, str] = MappingProxyType(

@@ -70,13 +70,15 @@ STORY = (
     Step("coupons_get", 200, {"code": "SPRING-10", "closed": False}),
     Step("coupons_check_post", 200, {"valid": True, "price": "35.91"}),
     Step("purchases_post", 201, {"purchase_id": PURCHASE, "status": "pending", "price": "35.91"}),
-    # It says 39.90, so the purchase is put aside, until somebody decides.
+    # Another way to pay, then none at all. The payment comes all the same; it says 39.90, so somebody has to decide.
+    Step("purchases_checkout_post", 200, {"status": "pending", "price": "35.91", "payment_method": "paypal"}),
+    Step("purchases_cancel_post", 200, {"status": "canceled", "canceled_by": "acme-backend"}),
     Step("payments_webhook_post", 202),
-    Step("purchases_review_post", 200, {"status": "credited"}),
+    Step("purchases_review_post", 200, {"status": "credited", "paid": "39.90", "reviewed_by": "platform"}),
     Step("purchases_get", 200, {"purchase_id": PURCHASE, "status": "credited"}),
     Step("purchases_list_get", 200, {"items.0.purchase_id": PURCHASE, "next_cursor": None}),
     Step("coupons_delete", 200, {"uses": 1, "closed": True}),
-    Step("purchase_poll", None, {"polled": 0, "failed": 0}),
+    Step("purchase_poll", None, {"polled": 0, "failed": 0, "left": 0}),
     Step("balance_get", 200, {"balances.auto_order": {"posted": "119.17", "held": "0.00", "available": "119.17"}}),
     Step("entries_get", 200, {"items.0.kind": "purchased", "items.0.purchase_id": PURCHASE}),
 )

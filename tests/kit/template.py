@@ -18,10 +18,12 @@ __all__ = [
     "http_routes",
     "module_of",
     "route_key",
+    "scopes_of",
     "template",
     "to_plain",
 ]
 
+SCOPE_PREFIX = "${ScopePrefix}"
 PARAMETERS = {"JwtIssuer": "http://127.0.0.1:1", "JwtAudience": "a", "Protection": "off"}
 
 
@@ -38,6 +40,13 @@ def http_routes() -> dict[str, tuple[str, dict[str, Any]]]:
         for function, _, source in event_sources(template())
         if source["Type"] == "HttpApi"
     }
+
+
+def scopes_of(properties: dict[str, Any]) -> list[str]:
+    """The scopes that an event of the API demands, without the prefix that a stack may put before them all."""
+    prefixed = [scope["Fn::Sub"] for scope in properties.get("Auth", {}).get("AuthorizationScopes", [])]
+    assert all(scope.startswith(SCOPE_PREFIX) for scope in prefixed)
+    return [scope.removeprefix(SCOPE_PREFIX) for scope in prefixed]
 
 
 def module_of(function: str) -> tuple[str, str]:

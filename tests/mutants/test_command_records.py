@@ -10,10 +10,8 @@ from autocredits.domain.purchases.calls import (
     CloseCoupon,
     MakeCoupon,
     PlanPoll,
-    PurchaseRequest,
-    RecordCheckout,
-    SettleReview,
-    StartPurchase,
+    RefusePayment,
+    TallyCoupon,
 )
 from autocredits.domain.purchases.coupons import Coupon
 from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
@@ -35,12 +33,12 @@ from tests.kit.builders import (
     requested,
     sourcing,
 )
+from tests.kit.purchases import begin, cancel, checkout, review, start
 
 KEY = idempotency("k1")
 UNPAID = PaymentEvent(provider="stripe", type="paid", purchase_id="b1")
 PAID = PaymentEvent(provider="stripe", type="paid", purchase_id="b1", payment_id="pay1")
-PURCHASE: Any = {"caller": PLATFORM, "idempotency": KEY, "purchase_id": "b1", "request": PurchaseRequest(package="p")}
-PURCHASE |= {"payment_method": "card", "provider": "stripe"}
+PURCHASE = (("purchase", "b1"),)
 COUPON = (("coupon", "C"), ("coupon_use", "C"))
 
 COMMANDS: list[tuple[Command, tuple[tuple[str, str], ...], bool]] = [
@@ -62,24 +60,23 @@ COMMANDS: list[tuple[Command, tuple[tuple[str, str], ...], bool]] = [
     (accepted(), (("product", "p1"),), False),
     (conversion(), (("order", "o1"),), False),
     (completed(), (("order", "o1"),), False),
-    (StartPurchase(**PURCHASE), (("key", "k1"), ("purchase", "b1")), True),
-    (StartPurchase(**PURCHASE, coupon="C"), (("key", "k1"), ("purchase", "b1"), *COUPON), False),
-    (RecordCheckout(purchase_id="b1", provider_reference="r", redirect_url=None), (("purchase", "b1"),), False),
-    (PlanPoll("b1"), (("purchase", "b1"),), False),
-    (Fulfil(UNPAID), (("purchase", "b1"),), False),
-    (Fulfil(PAID, "C"), (("purchase", "b1"), ("payment", "stripe#pay1"), *COUPON), False),
-    (
-        SettleReview(caller=PLATFORM, purchase_id="b1", request_id="r1", credit=True, reason="r"),
-        (("purchase", "b1"),),
-        False,
-    ),
-    (
-        SettleReview(caller=PLATFORM, purchase_id="b1", request_id="r1", credit=True, reason="r", coupon="C"),
-        (("purchase", "b1"), *COUPON),
-        False,
-    ),
-    (MakeCoupon(coupon=Coupon(code="C"), request_id="r1"), (("coupon", "C"),), True),
-    (CloseCoupon("C"), (("coupon", "C"),), False),
+    (start(idempotency=KEY), (("key", "k1"), *PURCHASE), True),
+    (start(idempotency=KEY, coupon="C"), (("key", "k1"), *PURCHASE, *COUPON), False),
+    (checkout(), PURCHASE, False),
+    (begin(), PURCHASE, False),
+    (begin(coupon="C"), (*PURCHASE, *COUPON), False),
+    (RefusePayment(purchase_id="b1", provider="stripe"), PURCHASE, False),
+    (RefusePayment(purchase_id="b1", provider="stripe", coupon="C"), (*PURCHASE, *COUPON), False),
+    (cancel(), PURCHASE, False),
+    (cancel(coupon="C"), (*PURCHASE, *COUPON), False),
+    (PlanPoll(purchase_id="b1"), PURCHASE, False),
+    (Fulfil(UNPAID), PURCHASE, False),
+    (Fulfil(PAID, "C"), (*PURCHASE, ("payment", "stripe#pay1"), *COUPON), False),
+    (review("credit"), PURCHASE, False),
+    (review("credit", coupon="C"), (*PURCHASE, *COUPON), False),
+    (TallyCoupon(code="C"), COUPON, False),
+    (MakeCoupon(caller=PLATFORM, coupon=Coupon(code="C"), request_id="r1"), (("coupon", "C"),), True),
+    (CloseCoupon(caller=PLATFORM, code="C"), (("coupon", "C"),), False),
 ]
 
 

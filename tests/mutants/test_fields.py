@@ -11,11 +11,11 @@ from autocredits.domain import journal, records, state
 from autocredits.domain.forms import from_map
 from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page, hash_of, page_from_map
 from autocredits.domain.kinds import record_from_map
-from autocredits.domain.purchases import coupons
+from autocredits.domain.purchases import coupons, facts
 from autocredits.domain.purchases import record as purchase_record
 from autocredits.domain.state import Balance, State, state_from_map
 from autocredits.domain.work import record as work_record
-from tests.kit.filled import ENTRY, PART, RECORDS, UNKNOWN
+from tests.kit.filled import CHECKOUT, DECISION, DISPUTE, ENTRY, PART, PAYMENT, RECORDS, UNKNOWN
 
 FILLED: dict[str, Any] = {**RECORDS, "entry": ENTRY}
 
@@ -34,6 +34,10 @@ TABLES: list[tuple[types.ModuleType, str, str]] = [
     (records, "_KEY_FIELDS", "key"),
     (purchase_record, "_PURCHASE_FIELDS", "purchase"),
     (purchase_record, "_PAYMENT_FIELDS", "payment"),
+    (facts, "_CHECKOUT_FIELDS", "purchase"),
+    (facts, "_PAYMENT_FIELDS", "purchase"),
+    (facts, "_DISPUTE_FIELDS", "purchase"),
+    (facts, "_DECISION_FIELDS", "purchase"),
     (coupons, "_COUPON_FIELDS", "coupon"),
     (coupons, "_USE_FIELDS", "coupon_use"),
     (journal, "_ENTRY_FIELDS", "entry"),
@@ -41,7 +45,10 @@ TABLES: list[tuple[types.ModuleType, str, str]] = [
 CELLS = [(module, name, kind, field) for module, name, kind in TABLES for field in vars(module)[name]]
 
 
-@pytest.mark.parametrize("record", [*FILLED.values(), PART], ids=[*FILLED, "part"])
+INNER = {"part": PART, "checkout": CHECKOUT, "facts of a payment": PAYMENT, "dispute": DISPUTE, "decision": DECISION}
+
+
+@pytest.mark.parametrize("record", [*FILLED.values(), *INNER.values()], ids=[*FILLED, *INNER])
 def test_a_filled_record_leaves_nothing_out(record: Any) -> None:
     """Every field is set, and to something that its default is not."""
     assert all(getattr(record, field.name) not in (field.default, None, 0, (), {}) for field in fields(record))

@@ -3,14 +3,15 @@
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from autocredits.domain import journal, kinds
 from autocredits.domain.decide import Draft
 from autocredits.domain.purchases import fulfil
-from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
+from autocredits.domain.purchases.facts import Checkout, Dispute, PaymentFacts
+from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent, PaymentEventType
 from autocredits.domain.purchases.record import Purchase
 from tests.kit.builders import CATALOG, NOW_MS, page_of, state_of
 from tests.kit.filled import RECORDS
@@ -75,24 +76,30 @@ PENDING = Purchase(
     credits=2000,
     price=990,
     payment_method="card",
-    status="pending",
-    checkout=True,
+    checkouts=(Checkout(number=1, payment_method="card", provider="stripe", started_at=NOW_MS, reference="ref"),),
     created_at=NOW_MS,
     updated_at=NOW_MS,
 )
-CREDITED = replace(PENDING, status="credited", payment_id="pay1")
-DISPUTED = replace(CREDITED, status="disputed", dispute="open", dispute_id="d1", frozen=2000)
+
+
+def paid(**facts: Any) -> Purchase:
+    """The purchase after it was paid, with these facts of its payment, and what was entered for them."""
+    purchase = replace(PENDING, payments={"pay1": PaymentFacts(amount=990, **facts)}, paid_by="pay1", granted=True)
+    return replace(purchase, clawed_back=purchase.owed_back(), frozen=purchase.to_freeze())
+
+
+DISPUTED = paid(disputes={"d1": Dispute(amount=990)})
 OUTCOMES = {
     "paid": (PENDING, ("credited", 2000, 0)),
     "declined": (PENDING, ("declined", 0, 0)),
-    "canceled": (PENDING, ("canceled", 0, 0)),
     "expired": (PENDING, ("expired", 0, 0)),
-    "refunded": (CREDITED, ("refunded", -2000, 0)),
-    "dispute_created": (CREDITED, ("disputed", 0, 2000)),
+    "refunded": (paid(), ("refunded", -2000, 0)),
+    "refund_failed": (paid(refunds=990), ("credited", 2000, 0)),
+    "dispute_created": (paid(), ("disputed", 0, 2000)),
     "dispute_won": (DISPUTED, ("credited", 0, -2000)),
     "dispute_lost": (DISPUTED, ("charged_back", -2000, -2000)),
 }
-HANDLERS = ("_paid", "_failed", "_refunded", "_dispute_created", "_dispute_ended")
+HANDLERS = ("_paid", "_declined", "_expired", "_refunded", "_refund_failed", "_disputed")
 
 
 def outcome(event_type: Any) -> tuple[str, int, int]:
@@ -113,13 +120,13 @@ def outcome(event_type: Any) -> tuple[str, int, int]:
     after = draft.get(before.key(), Purchase)
     assert after is not None
     balance = draft.state.balance("auto_order")
-    return after.status, balance.posted - 10_000, balance.held - before.frozen
+    return after.status(), balance.posted - 10_000, balance.held - before.frozen
 
 
 @pytest.mark.parametrize("event_type", OUTCOMES)
 def test_each_payment_event_does_its_own(event_type: str) -> None:
     """Eight types of event, each with its own outcome."""
-    assert vars(fulfil)["_HANDLERS"].keys() == OUTCOMES.keys()
+    assert vars(fulfil)["_FACTS"].keys() == OUTCOMES.keys() == set(get_args(PaymentEventType))
     assert outcome(event_type) == OUTCOMES[event_type][1]
 
 
@@ -129,14 +136,25 @@ def test_an_event_that_is_handled_as_another_is_noticed(
     event_type: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cell of the table that names another handler is found out."""
-    right = vars(fulfil)["_HANDLERS"]
+    right = vars(fulfil)["_FACTS"]
     other = vars(fulfil)[wrong]
-    monkeypatch.setattr(fulfil, "_HANDLERS", {**right, event_type: other})
+    monkeypatch.setattr(fulfil, "_FACTS", {**right, event_type: other})
     try:
         noticed = outcome(event_type) != OUTCOMES[event_type][1]
     except Exception:  # noqa: BLE001 - however it shows
         noticed = True
     assert noticed == (right[event_type] is not other)
+
+
+@pytest.mark.parametrize("event_type", ["dispute_created", "dispute_won", "dispute_lost"])
+@pytest.mark.parametrize("wrong", [None, "won", "lost"])
+def test_a_dispute_that_ends_otherwise_is_noticed(
+    event_type: str, wrong: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell of the table that names another end, or none, is found out."""
+    right = vars(fulfil)["_ENDS"]
+    monkeypatch.setattr(fulfil, "_ENDS", {**right, event_type: wrong})
+    assert (outcome(event_type) != OUTCOMES[event_type][1]) == (right.get(event_type) != wrong)
 
 
 def survives(kind: str) -> bool:

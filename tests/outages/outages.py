@@ -23,16 +23,31 @@ from autocredits import bootstrap
 from autocredits.adapters.clock import SystemClock
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.journal import Page
-from autocredits.domain.purchases.record import Purchase
+from autocredits.domain.purchases.calls import TallyCoupon
+from autocredits.domain.purchases.record import EXPIRES_MS, Purchase
 from autocredits.domain.records import Record
+from autocredits.domain.times import HOUR_MS
 from autocredits.domain.work.record import Work
 from functions.account import app as account_app
 from functions.consume import app as consume_app
 from functions.consume import worker as consume_worker
-from functions.purchase import app as purchase_app
 from functions.purchase.payments.sandbox import sign
 from tests.kit.books import UNITS, check_page
-from tests.kit.deliveries import ACCOUNT, BEGIN_MS, KINDS, PATH, Request, http, order, webhook
+from tests.kit.deliveries import (
+    ACCOUNT,
+    BEGIN_MS,
+    KINDS,
+    LAST,
+    PATH,
+    SHARING_PURCHASE,
+    Request,
+    buy,
+    http,
+    make_code,
+    make_last,
+    order,
+)
+from tests.kit.deliveries import code as code_of
 from tests.kit.engines import client_of, make_table
 from tests.kit.handlers import SECRET, SETTINGS, quiet
 from tests.kit.service import Context
@@ -42,6 +57,8 @@ Extent = Literal["once", "twice", "outage"]
 
 EXTENTS: Sequence[Extent] = ("once", "twice", "outage")
 MAX_TRIES = 4
+POLL_MS = 2 * HOUR_MS
+"""How long after its start a purchase is polled, and how long after that again if it fails."""
 ASKED_S = 0.02
 """How far the clock goes on each time it is asked: who never waits must not try for ever either."""
 
@@ -118,6 +135,7 @@ class Place:
     endpoint_url: str
     plain: Any
     wire: Wire | None = None
+    later_ms: int = 0
     bases: dict[str, list[Item]] = field(default_factory=dict)
 
     def before_send(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
@@ -149,7 +167,7 @@ def deployed(endpoint_url: str) -> Iterator[Place]:
             patch.setenv(name, value)
         patch.setattr(botocore_handlers, "BUILTIN_HANDLERS", [*botocore_handlers.BUILTIN_HANDLERS, hook])
         patch.setattr(boto3, "DEFAULT_SESSION", None)
-        patch.setattr(SystemClock, "now_ms", lambda _: BEGIN_MS)
+        patch.setattr(SystemClock, "now_ms", lambda _: BEGIN_MS + place.later_ms)
         patch.setattr(SystemClock, "monotonic_s", lambda _: _pass(waited, ASKED_S))
         patch.setattr(SystemClock, "sleep_up_to", lambda _, seconds: _pass(waited, seconds))
         _forget()
@@ -191,10 +209,14 @@ def table_with(place: Place, items: Sequence[Item]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class End:
-    """What a deed came to: the last answer, the table's items, the messages sent; and how often it was asked for."""
+    """What a deed came to: the last answer, the table's items, the messages sent; and how often it was asked for.
+
+    `items` are without what is no difference, `stored` as they are.
+    """
 
     told: Any
     items: Mapping[tuple[str, str], Item]
+    stored: Sequence[Item]
     queued: frozenset[str]
     dead_letters: frozenset[str]
     tries: int
@@ -202,10 +224,11 @@ class End:
 
 @dataclass(frozen=True)
 class Deed:
-    """One request of a caller, and what was done before it."""
+    """One request of a caller, what was done before it, and how long before; a later one is a poll."""
 
     request: Request
     before: Sequence[Request] = ()
+    later_ms: int = 0
 
     def run(self, place: Place, wire: Wire) -> End:
         """Do it as its caller would: again, while the answer is 503 or the message is not acknowledged."""
@@ -213,14 +236,20 @@ class Deed:
             heard, tries = {"statusCode": 503}, 0
             while _is_open(heard) and tries < MAX_TRIES:
                 tries += 1
-                place.wire = wire
+                place.wire, place.later_ms = wire, tries * self.later_ms
                 heard = self.request.handler(self.request.event(tries), Context())
                 place.wire, wire.down = None, False
+            if self.later_ms:  # what could not be planned is due still, and polled again
+                place.later_ms = (MAX_TRIES + 1) * self.later_ms
+                self.request.handler(self.request.event(1), Context())
             for body in sorted(set(wire.queued)):
                 consume_worker.handler(_received(body), Context())
-            items = _items(place, name)
+            tally()
+            stored = place.plain.scan(TableName=name, ConsistentRead=True)["Items"]
+            place.later_ms = 0
             wire.session.close()
-        return End(_told(heard), items, frozenset(wire.queued), frozenset(wire.dead_letters), tries)
+        items = _alike(stored, polled=self.later_ms > 0)
+        return End(_told(heard), items, stored, frozenset(wire.queued), frozenset(wire.dead_letters), tries)
 
     def base(self, place: Place) -> list[Item]:
         """The items before it, made by the handlers themselves, once."""
@@ -248,19 +277,38 @@ def _received(body: str) -> Item:
     return {"Records": [{**record, "messageId": "sent", "body": body}]}
 
 
-def _items(place: Place, name: str) -> dict[tuple[str, str], Item]:
-    """All items. By which try of the same caller something was made, resent or settled, is no difference."""
+def tally() -> None:
+    """Count the uses of coupons that were not counted, as the account's next purchase does."""
+    for code in (code_of(1), LAST):
+        bootstrap.ledger().execute(ACCOUNT, TallyCoupon(code=code), reads_page=False)
+
+
+BY_TRY = ("made_by", "resent_by", "request_id")
+"""By which try of the same caller something was made, resent or decided, is no difference."""
+
+BY_POLL = ("rev", "updated_at", "look_at", "by_due_sk", "at", "hash")
+"""When a purchase was polled again after polls that failed, and how often, is none either."""
+
+
+def _alike(stored: Sequence[Item], *, polled: bool) -> dict[tuple[str, str], Item]:
+    """All items, without what is no difference: also how often a coupon was tallied."""
     items: dict[tuple[str, str], Item] = {}
-    for item in place.plain.scan(TableName=name, ConsistentRead=True)["Items"]:
-        for made_or_done in ("made_by", "resent_by", "reviewed_by"):
-            item.pop(made_or_done, None)
-        items[item["pk"]["S"], item["sk"]["S"]] = item
+    for item in stored:
+        where = item["pk"]["S"], item["sk"]["S"]
+        more = BY_POLL if polled else ("rev",) if where[1].startswith("coupon") else ()
+        items[where] = _without(item, {*BY_TRY, *more})
     return items
+
+
+def _without(value: Any, names: set[str]) -> Any:
+    if isinstance(value, list):
+        return [_without(one, names) for one in value]
+    return {k: _without(v, names) for k, v in value.items() if k not in names} if isinstance(value, dict) else value
 
 
 def check_books(place: Place, end: End) -> None:
     """Pages without gaps that link, sums that are the balances, and what is held is what open parts hold."""
-    with table_with(place, list(end.items.values())) as name:
+    with table_with(place, end.stored) as name:
         store = DynamoStore(place.plain, name)
         pages = store.pages_before(ACCOUNT, 10**6, 10**4)[::-1]
         keys = [(pk.split("#")[2], pk.split("#")[3]) for pk, sk in end.items if sk in ("work", "purchase")]
@@ -287,22 +335,22 @@ def _set_aside(record: Record) -> int:
     return record.frozen if isinstance(record, Purchase) else 0
 
 
-def signed(kind: str, **changes: str) -> Request:
+def signed(made: Request) -> Request:
     """A webhook of the sandbox, signed now: the provider's clock is the machine's."""
-    made = webhook(kind, 1)
-    raw = json.dumps({**json.loads(made.event(1)["body"]), **changes})
+    raw = made.event(1)["body"]
 
     def event(_: int) -> Item:
         seconds = f"{int(time.time())}"
         headers = {"sandbox-signature": f"t={seconds},v1={sign(SECRET, seconds, raw.encode())}"}
-        return {**made.event(1), "body": raw, "headers": headers}
+        return {**made.event(1), "headers": headers}
 
     return replace(made, event=event)
 
 
 def deeds() -> dict[str, Deed]:
     """Every use case that writes, each in one state where it has something to do, with 20 credits and more to spare."""
-    made = {name: kind.make(1) for name, kind in KINDS.items()}
+    kinds = {name: kind.make(1) for name, kind in KINDS.items()}
+    made = {name: signed(request) if request.news else request for name, request in kinds.items()}
     opened = http(account_app.handler, "PUT", PATH, {"orders_processor": "active"})
     more = {"unit": "auto_order", "amount": "20.00", "reason": "base"}
     base = (opened, http(account_app.handler, "POST", f"{PATH}/adjustments", more, key="base"))
@@ -310,9 +358,6 @@ def deeds() -> dict[str, Deed]:
     held, failed = (*base, made["auto_order.requested"]), made["auto_order.failed"]
     converting = (*base, debited, made["tracking_conversion.requested"])
     sourcing = (*base, made["sourcing.requested"])
-    paid, coupon = signed("payment.succeeded"), made["coupon made"]
-    bought = (*base, made["start"], paid)
-    wrong = signed("payment.succeeded", amount="1.00")
     before: dict[str, Sequence[Request]] = {
         "capture": held,
         "release": held,
@@ -325,12 +370,12 @@ def deeds() -> dict[str, Deed]:
         "sourcing.rejected": sourcing,
         "resend": (*held, failed),
         "coupon made": (),
-        "coupon closed": (coupon,),
+        "coupon closed": (made["coupon made"],),
     }
+    states = _states_of_a_purchase(made, (*base, make_code(1)))
+    before |= {name: states[KINDS[name].bases[0]] for name in SHARING_PURCHASE if name not in before}
     known = {
-        name: Deed(request, before.get(name, base))
-        for name, request in made.items()
-        if name not in ("paid", "refunded", "disputed")
+        name: Deed(request, before.get(name, base), POLL_MS if name == "poll" else 0) for name, request in made.items()
     }
     return known | {
         "open": Deed(opened),
@@ -338,13 +383,10 @@ def deeds() -> dict[str, Deed]:
         "resend all": Deed(
             http(consume_app.handler, "POST", f"{PATH}/orders/resend", {"status": "failed"}), (*held, failed)
         ),
-        "start with a coupon": Deed(_start_with_coupon(), (*base, coupon)),
-        "paid": Deed(paid, (*base, made["start"])),
-        "refunded": Deed(signed("payment.refunded"), bought),
-        "disputed": Deed(signed("dispute.created"), bought),
-        "dispute lost": Deed(signed("dispute.lost"), (*bought, signed("dispute.created"))),
-        "review: credit": Deed(_review("credit"), (*base, made["start"], wrong)),
-        "review: refuse": Deed(_review("refuse"), (*base, made["start"], wrong)),
+        "start with the last use": Deed(made["start with the last use"], (*base, make_last())),
+        "start without a coupon": Deed(buy("buy-1"), base),
+        "paid: canceled": Deed(made["paid"], states["canceled"]),
+        "poll: expired": Deed(made["poll"], states["started"], EXPIRES_MS),
         "hold: failed": Deed(made["hold"], (*held, failed)),
         "order: failed": Deed(made["order"], (*held, failed)),
         "auto_order.requested: queued": Deed(made["auto_order.requested"], (*base, made["order"])),
@@ -352,12 +394,16 @@ def deeds() -> dict[str, Deed]:
     }
 
 
-def _start_with_coupon() -> Request:
-    body = {"package": "auto_order-20", "payment_method": "card", "coupon": "C1"}
-    return http(purchase_app.handler, "POST", f"{PATH}/purchases", body, key="buy-1")
-
-
-def _review(decision: str) -> Request:
-    purchase = KINDS["start"].make(1).purchase
-    body = {"decision": decision, "reason": "seen by a person"}
-    return http(purchase_app.handler, "POST", f"{PATH}/purchases/{purchase}/review", body)
+def _states_of_a_purchase(made: Mapping[str, Request], new: Sequence[Request]) -> dict[str, Sequence[Request]]:
+    """What was done before, by the state of the purchase that it leads to."""
+    started = (*new, made["start"])
+    paid = (*started, made["paid"])
+    return {
+        "new": new,
+        "started": started,
+        "changed": (*started, made["checkout"]),
+        "canceled": (*started, made["cancel"]),
+        "waiting": (*started, made["paid otherwise"]),
+        "paid": paid,
+        "disputed": (*paid, made["disputed"]),
+    }

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from autocredits.domain.accounts import ChangeStanding, OpenAccount
 from autocredits.domain.decide import Command, IdempotencyKey, NotYet
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon
-from autocredits.domain.purchases.coupons import Coupon
-from autocredits.domain.records import NO_ACCOUNT
+from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon, PlanPoll, RefusePayment, TallyCoupon
+from autocredits.domain.purchases.coupons import Coupon, CouponUse
+from autocredits.domain.purchases.record import Purchase
+from autocredits.domain.records import NO_ACCOUNT, Record
 from autocredits.domain.work.record import Work
 from autocredits.ledger.commit import BUDGET_S, Accepted, Ledger
 from autocredits.ledger.ports import Store, UnavailableError
@@ -38,6 +39,7 @@ from tests.kit.builders import (
     sourcing,
 )
 from tests.kit.memory import MemoryStore
+from tests.kit.purchases import begin, cancel, checkout, fulfil, review, start
 from tests.outages.faulty import (
     ANSWER_LOST,
     CONFLICT,
@@ -58,12 +60,12 @@ OTHER_KEY = IdempotencyKey("k2", "as sent")
 
 def make_coupon(request_id: str = "r1") -> MakeCoupon:
     """A request that makes the coupon."""
-    return MakeCoupon(coupon=COUPON, request_id=request_id)
+    return MakeCoupon(caller=PLATFORM, coupon=COUPON, request_id=request_id)
 
 
 def close_coupon() -> CloseCoupon:
     """A request that closes it."""
-    return CloseCoupon(COUPON.code)
+    return CloseCoupon(caller=PLATFORM, code=COUPON.code)
 
 
 def account_of(command: Command) -> str:
@@ -71,15 +73,20 @@ def account_of(command: Command) -> str:
     return NO_ACCOUNT if isinstance(command, MakeCoupon | CloseCoupon) else ACCOUNT_ID
 
 
+def execute(ledger: Ledger, command: Command) -> Accepted:
+    """Do the command, with no more of the account than it needs."""
+    return ledger.execute(account_of(command), command, reads_page=not isinstance(command, TallyCoupon | PlanPoll))
+
+
 def do(account: Account, command: Command) -> None:
     """Do the command; it must be accepted."""
-    account.ledger().execute(account_of(command), command)
+    execute(account.ledger(), command)
 
 
 def tell(ledger: Ledger, command: Command) -> str:
     """What the command is told, in one word."""
     try:
-        return ledger.execute(account_of(command), command).done.did
+        return execute(ledger, command).done.did
     except Problem as problem:
         return problem.code
     except NotYet:
@@ -111,6 +118,21 @@ class Story:
         for command in self.before():
             do(account, command)
         return account
+
+
+def bought() -> list[Command]:
+    """A purchase whose checkout the provider knows of."""
+    return [start(), checkout()]
+
+
+def bought_with_coupon() -> list[Command]:
+    """The same with the coupon."""
+    return [make_coupon(), start(coupon="C1"), checkout()]
+
+
+def paid() -> list[Command]:
+    """A purchase that is credited."""
+    return [*bought(), fulfil("paid")]
 
 
 STORIES = {
@@ -153,6 +175,47 @@ STORIES = {
     "coupon of another": Story(500, lambda: [make_coupon("r0")], make_coupon, "coupon_exists", "coupon_exists"),
     "coupon closed": Story(500, lambda: [make_coupon()], close_coupon, "closed", "closed_already"),
     "coupon that is none": Story(500, list, close_coupon, "coupon_not_found", "coupon_not_found"),
+    "purchase": Story(500, list, lambda: start(idempotency=KEY), "pending", "replayed"),
+    "purchase with a coupon": Story(
+        500, lambda: [make_coupon()], lambda: start(idempotency=KEY, coupon="C1"), "pending", "replayed"
+    ),
+    "checkout noted": Story(500, lambda: [start()], checkout, "checkout", "nothing"),
+    "checkout begun": Story(500, bought, lambda: begin(request_id="r1"), "checkout", "checkout"),
+    "canceled": Story(500, bought_with_coupon, lambda: cancel(coupon="C1"), "canceled", "canceled"),
+    "payment refused": Story(
+        500, bought_with_coupon, lambda: RefusePayment(purchase_id="b1", coupon="C1", provider="paypal"), "canceled", "nothing"
+    ),
+    "paid": Story(500, bought, lambda: fulfil("paid"), "credited", "nothing"),
+    "paid after all": Story(
+        500,
+        lambda: [*bought_with_coupon(), cancel(coupon="C1")],
+        lambda: fulfil("paid", 3591, coupon="C1"),
+        "credited",
+        "nothing",
+    ),
+    "paid too early": Story(500, lambda: [start()], lambda: fulfil("paid"), "not_yet", "not_yet"),
+    "declined": Story(500, bought, lambda: fulfil("declined"), "declined", "nothing"),
+    "refunded": Story(500, paid, lambda: fulfil("refunded", 1000), "credited", "nothing"),
+    "refund that failed": Story(
+        500, lambda: [*paid(), fulfil("refunded", 1000)], lambda: fulfil("refund_failed", 1000), "credited", "nothing"
+    ),
+    "dispute lost": Story(500, paid, lambda: fulfil("dispute_lost", 1000), "charged_back", "nothing"),
+    "reviewed": Story(
+        500,
+        lambda: [*bought(), fulfil("paid", 5000)],
+        lambda: review("credit", request_id="r1"),
+        "credited",
+        "credited",
+    ),
+    "reviewed by another": Story(
+        500,
+        lambda: [*bought(), fulfil("paid", 5000), review("refuse", request_id="r0")],
+        lambda: review("credit", request_id="r1"),
+        "invalid_transition",
+        "invalid_transition",
+    ),
+    "coupon tallied": Story(500, bought_with_coupon, lambda: TallyCoupon(code="C1"), "tallied", "nothing"),
+    "poll planned": Story(500, bought, lambda: PlanPoll(purchase_id="b1", failed=True), "polled", "polled"),
 }  # fmt: skip
 
 SCHEDULES = st.lists(st.sampled_from((OK, *FAULTS)), max_size=9)
@@ -165,7 +228,15 @@ def shape(account: Account) -> tuple[object, ...]:
     works = sorted(
         (work.kind, work.work_id, work.status, work.attempt, work.credits, len(work.seen)) for work in account.works()
     )
-    return entries, works, sorted(kind for _, (kind, _) in account.store.records)
+    purchases = [record for record in records_of(account) if isinstance(record, Purchase)]
+    bought = [(one.status(), one.facts(), one.clawed_back, one.coupon_counted) for one in purchases]
+    uses = [record.uses for record in records_of(account) if isinstance(record, Coupon | CouponUse)]
+    return entries, works, sorted(kind for _, (kind, _) in account.store.records), bought, uses
+
+
+def records_of(account: Account) -> list[Record]:
+    """All records, also those of no account."""
+    return list(account.store.read(ACCOUNT_ID, sorted({key for _, key in account.store.records})).values())
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -336,6 +407,29 @@ MEETINGS = {
     "a coupon made twice by one": Meeting(500, list, make_coupon, make_coupon, ("made",)),
     "a coupon closed twice": Meeting(500, lambda: [make_coupon()], close_coupon, close_coupon, ("closed_already",)),
     "a coupon made and closed": Meeting(500, list, make_coupon, close_coupon, ("closed", "coupon_not_found")),
+    "paid and canceled": Meeting(500, bought, lambda: fulfil("paid"), cancel, ("invalid_transition",)),
+    "canceled and paid": Meeting(500, bought, cancel, lambda: fulfil("paid"), ("credited",)),
+    "paid twice": Meeting(500, bought, lambda: fulfil("paid"), lambda: fulfil("paid"), ("nothing",)),
+    "paid by two": Meeting(
+        500, bought, lambda: fulfil("paid"), lambda: fulfil("paid", payment_id="pay2"), ("put_aside",)
+    ),
+    "paid, and another way": Meeting(500, bought, lambda: fulfil("paid"), begin, ("credited",)),
+    "two other ways": Meeting(500, bought, begin, begin, ("invalid_transition",)),
+    "another way, and canceled": Meeting(500, bought, begin, cancel, ("canceled",)),
+    "canceled, and another way": Meeting(500, bought, cancel, begin, ("invalid_transition",)),
+    "refunded and lost": Meeting(
+        500, paid, lambda: fulfil("refunded", 1000), lambda: fulfil("dispute_lost", 1000), ("charged_back",)
+    ),
+    "polled and paid": Meeting(
+        500, bought, lambda: fulfil("paid"), lambda: PlanPoll(purchase_id="b1", failed=True), ("polled",)
+    ),
+    "the last use": Meeting(
+        500,
+        lambda: [MakeCoupon(caller=PLATFORM, coupon=replace(COUPON, max_uses=1), request_id="r1")],
+        lambda: start("b1", coupon="C1"),
+        lambda: start("b2", coupon="C1"),
+        ("coupon_invalid",),
+    ),
     "queued twice": Meeting(100, list, lambda: queue_order(order(), KEY), lambda: queue_order(order(), KEY), ("replayed",)),
 }  # fmt: skip
 

@@ -1,10 +1,12 @@
 """What the payment tests share: a double of Stripe, the provider that talks to it, and an account that buys there."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from functions.purchase import webhooks
+from functions.purchase import app, poll, webhooks
+from functions.purchase.payments import registry
 from functions.purchase.payments.stripe import Stripe
 from tests.payments.shop import NEW_SECRET, OLD_SECRET, Shop
 from tests.payments.stripe_double import KEY, StripeDouble, running
@@ -25,8 +27,28 @@ def provider(double: StripeDouble) -> Stripe:
 
 @pytest.fixture
 def shop(double: StripeDouble, provider: Stripe, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """The account `acme`, whose webhooks come in by the door that is deployed, to a ledger in memory."""
+    """The account `acme`, which calls the functions as they are deployed, over a ledger in memory."""
     shop = Shop(double, provider)
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "autocredits")
-    monkeypatch.setattr(webhooks, "ledger", lambda: shop.ledger)
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "autocredits")
+    monkeypatch.setenv("RETURN_ORIGINS", "https://shop.example")
+    for function in (app, poll, webhooks):
+        monkeypatch.setattr(function, "ledger", lambda: shop.ledger)
+    opened = {"stripe": lambda: shop.provider, "sandbox": lambda: shop.elsewhere}
+    monkeypatch.setattr(registry, "_PROVIDERS", opened)
     return shop
+
+
+Counted = Callable[[], list[str]]
+
+
+@pytest.fixture
+def counted(capsys: pytest.CaptureFixture[str]) -> Counted:
+    """The names of the metrics that were counted since the last call."""
+
+    def read() -> list[str]:
+        lines = [line for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
+        told = [json.loads(line)["_aws"]["CloudWatchMetrics"][0]["Metrics"] for line in lines]
+        return [metric["Name"] for metrics in told for metric in metrics]
+
+    return read

@@ -1,22 +1,31 @@
 """What is sent has Stripe's form, as Stripe's own description has it (stripe-mock, which keeps no state)."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from autocredits.domain.purchases.facts import Checkout, Dispute, PaymentFacts
 from autocredits.domain.purchases.record import Purchase
-from functions.purchase.payments.port import Checkout
+from functions.purchase.payments.port import PaymentRefusedError, StartRequest
 from functions.purchase.payments.stripe import Stripe
 from tests.kit.engines import start_stripe_mock
+from tests.payments.shop import NEW_SECRET, sign
+from tests.payments.stripe_double import event
 
-CHECKOUT = Checkout(
+START = StartRequest(
     account_id="acme",
     purchase_id="pur_1",
+    number=2,
+    started_at=1_800_000_000_000,
     price=3990,
     description="auto_order-100",
     return_url="https://shop.example/done",
     payer_email="buyer@example.com",
 )
+CHECKOUT = Checkout(number=2, payment_method="card", provider="stripe", started_at=0, reference="cs_test_1")
 
 
 @pytest.fixture(scope="module")
@@ -29,43 +38,63 @@ def api_base() -> Iterator[str]:
 @pytest.fixture
 def provider(api_base: str) -> Stripe:
     """The provider as it is deployed, but for the address."""
-    return Stripe(api_key="sk_test_123", signing_secrets=(), api_base=api_base)
+    return Stripe(api_key="sk_test_123", signing_secrets=(NEW_SECRET,), api_base=api_base)
 
 
 def test_form_of_a_session(provider: Stripe) -> None:
     """A session that carries all that there can be has the form."""
-    assert provider.start(CHECKOUT).reference.startswith("cs_test_")
+    assert provider.start(START).reference.startswith("cs_test_")
 
 
 def test_form_of_the_least_session(provider: Stripe) -> None:
     """So has one without a return_url and an address."""
-    checkout = Checkout("acme", "pur_1", 3990, "auto_order-100", return_url=None, payer_email=None)
-    assert provider.start(checkout).reference.startswith("cs_test_")
+    assert provider.start(replace(START, return_url=None, payer_email=None)).reference.startswith("cs_test_")
 
 
-def test_form_is_checked(provider: Stripe) -> None:
+@pytest.mark.parametrize("changes", [{"price": -1.5}, {"price": "much"}])
+def test_form_is_checked(provider: Stripe, changes: dict[str, Any]) -> None:
     """What has another form is refused: the other tests would see it."""
-    checkout = Checkout("acme", "pur_1", -1.5, "auto_order-100", None, None)  # type: ignore[arg-type] # on purpose
-    with pytest.raises(Exception, match="Request validation error"):
-        provider.start(checkout)
+    with pytest.raises(PaymentRefusedError) as caught:
+        provider.start(replace(START, **changes))
+    assert "Request validation error" in str(caught.value.__cause__)
+
+
+def test_form_of_closing(provider: Stripe) -> None:
+    """A session can be expired. The one that comes back is always open, which no real one is then."""
+    assert provider.close(CHECKOUT) == "on_its_way"
 
 
 def test_form_of_a_poll(provider: Stripe) -> None:
-    """A session can be polled, and what comes back is understood."""
+    """Session and disputes can be polled, and what comes back is understood."""
+    disputes = {"dp_1": Dispute(amount=3990)}
     purchase = Purchase(
         purchase_id="pur_1",
         unit="auto_order",
         credits=10_000,
         price=3990,
         payment_method="card",
-        provider="stripe",
-        checkout=True,
-        provider_reference="cs_test_1",
-        status="pending",
+        checkouts=(CHECKOUT,),
+        payments={"pi_1": PaymentFacts(amount=3990, disputes=disputes)},
         created_at=0,
         updated_at=0,
     )
-    assert provider.poll("acme", purchase) is None
+    assert provider.poll("acme", purchase) == []
+
+
+def test_form_of_refunds(provider: Stripe) -> None:
+    """The refunds of a payment can be asked for."""
+    charge = {
+        "id": "ch_1",
+        "object": "charge",
+        "amount_refunded": 100_000_000,
+        "currency": "usd",
+        "payment_intent": "pi_1",
+        "metadata": {"account_id": "acme", "purchase_id": "pur_1"},
+    }
+    raw = json.dumps(event("charge.refunded", charge)).encode()
+    webhook = provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    assert webhook is not None
+    assert (webhook.event.amount, webhook.event.failed) == (100_000_000, ())
 
 
 def test_form_of_a_search(provider: Stripe) -> None:

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from autocredits import bootstrap
 from autocredits.domain.errors import Problem
-from functions.purchase.payments import registry
-from functions.purchase.payments.port import Checkout
+from autocredits.domain.purchases.facts import Checkout
+from functions.purchase.payments.port import StartRequest
 from functions.purchase.payments.sandbox import Sandbox
-from functions.purchase.payments.stripe import Stripe
 from tests.kit.stack import sign
 
 NOW_S = 1_800_000_000
@@ -75,48 +73,46 @@ def test_an_event_of_another_type_is_of_no_interest() -> None:
     assert SANDBOX.read_webhook(raw, headers(raw)) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        ("payment.declined", {}, ("declined", None, None)),
+        ("payment.refunded", {}, ("refunded", None, None)),
+        ("refund.failed", {"refund_id": "re_1"}, ("refund_failed", None, "re_1")),
+        ("refund.failed", {}, ("refund_failed", None, None)),
+        ("dispute.created", {"dispute_id": "d_1"}, ("dispute_created", "d_1", None)),
+        ("dispute.won", {"dispute_id": "d_1"}, ("dispute_won", "d_1", None)),
+        ("dispute.lost", {}, ("dispute_lost", None, None)),
+    ],
+)
+def test_what_befalls_a_payment(kind: str, fields: dict[str, str], expected: tuple[str | None, ...]) -> None:
+    """Each type of event has its own, and disputes and failed refunds may have ids."""
+    raw = json.dumps(EVENT | {"type": kind} | fields).encode()
+    webhook = SANDBOX.read_webhook(raw, headers(raw))
+    assert webhook is not None
+    assert (webhook.event.type, webhook.event.dispute_id, webhook.event.refund_id) == expected
+
+
 def test_the_page_knows_where_to_go_back_to() -> None:
-    """Its address names account and purchase, and carries the shop's own, encoded."""
-    started = SANDBOX.start(Checkout("acme", "pur_1", 3990, "auto_order-100", "https://shop.example/?a=1&b=2", None))
-    assert started.redirect_url == (
-        "http://127.0.0.1:1/pay/acme/pur_1?return_url=https%3A%2F%2Fshop.example%2F%3Fa%3D1%26b%3D2"
+    """Its address names account and purchase, and carries the shop's own, encoded; each checkout has a name."""
+    request = StartRequest(
+        account_id="acme",
+        purchase_id="pur_1",
+        number=3,
+        started_at=0,
+        price=3990,
+        description="auto_order-100",
+        return_url="https://shop.example/?a=1&b=2",
+        payer_email=None,
+    )
+    started = SANDBOX.start(request)
+    assert (started.reference, started.redirect_url) == (
+        "pur_1-3",
+        "http://127.0.0.1:1/pay/acme/pur_1?return_url=https%3A%2F%2Fshop.example%2F%3Fa%3D1%26b%3D2",
     )
 
 
-class Secrets:
-    """Secrets as they would lie in Secrets Manager."""
-
-    def read(self, name: str) -> dict[str, Any]:
-        """Each provider's."""
-        keys = {"stripe-live": {"api_key": "sk_test_1"}, "stripe-local": {}, "sandbox": {}}
-        return {"signing": ["whsec_1"], **keys[name]}
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A local stack with a sandbox and without Stripe's keys."""
-    monkeypatch.setattr(bootstrap, "secrets", Secrets)
-    monkeypatch.setenv("SANDBOX_SECRET_NAME", "sandbox")
-    monkeypatch.setenv("SANDBOX_PAGE_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("STRIPE_SECRET_NAME", "stripe-local")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    return monkeypatch
-
-
-@pytest.mark.parametrize("method", ["card", "paypal", "payoneer"])
-def test_on_a_local_stack_every_method_goes_to_the_sandbox(environment: pytest.MonkeyPatch, method: str) -> None:
-    """Stripe's webhook works there as well."""
-    assert isinstance(registry.provider_for(method), Sandbox)
-    assert set(registry.providers()) == {"stripe", "sandbox"}
-    environment.setenv("STRIPE_SECRET_NAME", "stripe-live")
-    assert isinstance(registry.provider_for(method), Stripe if method == "card" else Sandbox)
-
-
-@pytest.mark.parametrize(
-    "endpoint", ["", "https://dynamodb.eu-central-1.amazonaws.com", "http://127.0.0.1.evil.example"]
-)
-def test_elsewhere_there_is_no_sandbox(environment: pytest.MonkeyPatch, endpoint: str) -> None:
-    """Not even if somebody names its secret: without an emulator on this machine it does not exist."""
-    environment.setenv("AWS_ENDPOINT_URL", endpoint)
-    assert set(registry.providers()) == {"stripe"}
-    assert registry.provider_for("paypal") is None
+def test_the_sandbox_keeps_nothing() -> None:
+    """So there is nothing to close and nothing to tell when it is polled."""
+    checkout = Checkout(number=1, payment_method="card", provider="sandbox", started_at=0, reference="pur_1-1")
+    assert SANDBOX.close(checkout) == "closed"

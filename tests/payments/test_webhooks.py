@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from autocredits.domain.errors import Problem
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.ledger.ports import UnavailableError
 from functions.purchase.payments.port import Webhook
-from functions.purchase.payments.stripe import DECLINED, Stripe
+from functions.purchase.payments.stripe import Stripe
+from functions.purchase.payments.stripe_events import DECLINED
+from tests.payments.conftest import Counted
 from tests.payments.shop import FREE, NEW_SECRET, OLD_SECRET, PRICE, Shop, sign
 from tests.payments.stripe_double import StripeDouble, event
 
@@ -24,7 +27,7 @@ SESSION: dict[str, Any] = {
     "amount_total": PRICE,
     "currency": "usd",
     "client_reference_id": "pur_1",
-    "metadata": {"account_id": "acme", "purchase_id": "pur_1"},
+    "metadata": {"account_id": "acme", "purchase_id": "pur_1", "checkout": "2"},
 }
 CHARGE: dict[str, Any] = {
     "id": "ch_1",
@@ -44,11 +47,18 @@ DISPUTE: dict[str, Any] = {
     "payment_intent": "pi_1",
     "status": "needs_response",
 }
+REFUND: dict[str, Any] = {
+    "id": "re_1",
+    "object": "refund",
+    "amount": 1000,
+    "currency": "usd",
+    "charge": "ch_1",
+    "payment_intent": "pi_1",
+    "metadata": {},
+    "status": "failed",
+}
 PAID = PaymentEvent(
-    provider="stripe", type="paid", purchase_id="pur_1", payment_id="pi_1", amount=PRICE, currency="USD"
-)
-NOBODYS_PAID = PaymentEvent(
-    provider="stripe", type="paid", purchase_id="", payment_id="pi_1", amount=PRICE, currency="USD"
+    provider="stripe", type="paid", purchase_id="pur_1", payment_id="pi_1", checkout=2, amount=PRICE, currency="USD"
 )
 
 LISTENER = Stripe(api_key="", signing_secrets=(NEW_SECRET, OLD_SECRET))
@@ -87,7 +97,7 @@ def test_several_signatures(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "forge",
     [
-        lambda raw: sign(raw, secret="whsec_stranger"),
+        lambda raw: sign(raw, secret="whsec_a_stranger"),
         lambda raw: sign(raw, at_s=time.time() - 302),
         lambda raw: sign(raw + b" "),
         lambda raw: sign(raw).replace("v1=", "v0="),
@@ -123,7 +133,7 @@ def test_forged_signatures(shop: Shop, forge: Any) -> None:
     """A webhook that is not signed by one of the secrets, just now, over just this body, moves nothing."""
     raw = json.dumps(shop.double.pay(shop.start())).encode()
     assert shop.deliver_raw(raw, forge(raw)) == 401
-    assert (shop.purchase().status, shop.balance().posted) == ("pending", FREE)
+    assert (shop.status(), shop.balance().posted) == ("pending", FREE)
 
 
 @pytest.mark.parametrize("secrets", [(), ("",), (" ",)])
@@ -208,14 +218,20 @@ def test_expanded_payment() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"client_reference_id": None},
         {"client_reference_id": None, "metadata": {"account_id": "acme", "purchase_id": "pur_1"}},
         {"metadata": {"account_id": "acme"}},
     ],
 )
 def test_named_in_either_place(changes: dict[str, Any]) -> None:
-    """The purchase may be named by the reference or by the metadata."""
-    assert read("checkout.session.completed", SESSION | changes) == Webhook("acme", PAID)
+    """The purchase may be named by the reference or by the metadata; sessions of earlier releases have no number."""
+    assert read("checkout.session.completed", SESSION | changes) == Webhook("acme", replace(PAID, checkout=None))
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "02", "100", "1.0", "x", "", None, 7.5, [1]])
+def test_numbers_that_are_none(number: Any) -> None:
+    """A number that we never gave is none."""
+    about = SESSION | {"metadata": SESSION["metadata"] | {"checkout": number}}
+    assert read("checkout.session.completed", about) == Webhook("acme", replace(PAID, checkout=None))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +248,9 @@ def test_named_in_either_place(changes: dict[str, Any]) -> None:
 )
 def test_nobodys_session(changes: dict[str, Any]) -> None:
     """A session that does not name both account and purchase names nobody: the payment has to tell."""
-    assert read("checkout.session.completed", SESSION | changes) == Webhook(None, NOBODYS_PAID)
+    webhook = read("checkout.session.completed", SESSION | changes)
+    assert webhook is not None
+    assert (webhook.account_id, webhook.event.purchase_id, webhook.event.payment_id) == (None, "", "pi_1")
 
 
 def test_currency() -> None:
@@ -243,15 +261,19 @@ def test_currency() -> None:
 
 
 def test_expired() -> None:
-    """A session that expired tells that nobody will pay."""
+    """A session that expired tells that nobody will pay it; one of an earlier release was the first."""
     about = SESSION | {"status": "expired", "payment_status": "unpaid", "payment_intent": None}
-    expected = PaymentEvent(provider="stripe", type="expired", purchase_id="pur_1")
+    expected = PaymentEvent(provider="stripe", type="expired", purchase_id="pur_1", checkout=2)
     assert read("checkout.session.expired", about) == Webhook("acme", expected)
+    about["metadata"] = {"account_id": "acme", "purchase_id": "pur_1"}
+    assert read("checkout.session.expired", about) == Webhook("acme", replace(expected, checkout=1))
 
 
 def test_declined_without_a_key() -> None:
     """A payment that failed is told to the merchant in our words; without a key there is no code to tell."""
-    expected = PaymentEvent(provider="stripe", type="declined", purchase_id="pur_1", payment_id="pi_1", reason=DECLINED)
+    expected = PaymentEvent(
+        provider="stripe", type="declined", purchase_id="pur_1", payment_id="pi_1", checkout=2, reason=DECLINED
+    )
     about = SESSION | {"payment_status": "unpaid"}
     assert read("checkout.session.async_payment_failed", about) == Webhook("acme", expected)
 
@@ -275,13 +297,14 @@ def test_a_declined_card() -> None:
     """A card is declined while the session stays open; the bank's code comes along, so nobody has to be asked."""
     about = {
         "id": "pi_1",
-        "metadata": {"account_id": "acme", "purchase_id": "pur_1"},
+        "metadata": {"account_id": "acme", "purchase_id": "pur_1", "checkout": "3"},
         "last_payment_error": {"code": "card_declined", "decline_code": "insufficient_funds"},
     }
     webhook = read("payment_intent.payment_failed", about)
     assert webhook is not None
     assert (webhook.account_id, webhook.event.type, webhook.event.purchase_id) == ("acme", "declined", "pur_1")
-    assert (webhook.event.payment_id, webhook.event.support_code) == ("pi_1", "insufficient_funds")
+    assert (webhook.event.payment_id, webhook.event.checkout) == ("pi_1", 3)
+    assert webhook.event.support_code == "insufficient_funds"
     assert read("payment_intent.payment_failed", about | {"metadata": {}}) is None
 
 
@@ -291,8 +314,8 @@ def test_declined_while_stripe_is_away(shop: Shop) -> None:
     shop.double.pay(session_id, later=True)
     failed = shop.double.fail(session_id, "insufficient_funds")
     shop.double.faults.extend(["500 before"] * 2)
-    assert (shop.deliver(failed), shop.purchase().status) == (503, "pending")
-    assert (shop.deliver(failed), shop.purchase().status) == (200, "declined")
+    assert (shop.deliver(failed), shop.status()) == (503, "pending")
+    assert (shop.deliver(failed), shop.status()) == (200, "declined")
 
 
 def test_refunded() -> None:
@@ -301,6 +324,33 @@ def test_refunded() -> None:
         provider="stripe", type="refunded", purchase_id="pur_1", payment_id="pi_1", amount=1000, currency="USD"
     )
     assert read("charge.refunded", CHARGE) == Webhook("acme", expected)
+
+
+def test_refunded_with_a_key(shop: Shop) -> None:
+    """With a key all refunds are asked for: what was ever refunded in all, and what of it failed."""
+    session_id = shop.start()
+    shop.double.pay(session_id)
+    shop.double.refund(session_id, 2000)
+    shop.double.fail_refund("re_1")
+    shop.double.refund(session_id, 300)
+    raw = json.dumps(shop.double.refund(session_id, 700)).encode()
+    webhook = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    assert webhook is not None
+    assert (webhook.event.amount, webhook.event.failed) == (3000, (("re_1", 2000),))
+
+
+def test_a_failed_refund() -> None:
+    """A refund that failed is known by its payment, and has an id and an amount of its own."""
+    expected = PaymentEvent(
+        provider="stripe",
+        type="refund_failed",
+        purchase_id="",
+        payment_id="pi_1",
+        amount=1000,
+        currency="USD",
+        refund_id="re_1",
+    )
+    assert read("refund.failed", REFUND) == Webhook(None, expected)
 
 
 def test_refund_of_a_nameless_charge() -> None:
@@ -315,33 +365,82 @@ def test_refund_of_a_nameless_charge() -> None:
     [
         ("charge.dispute.created", "needs_response", "dispute_created"),
         ("charge.dispute.created", "warning_needs_response", "dispute_created"),
+        ("charge.dispute.updated", "under_review", "dispute_created"),
+        ("charge.dispute.updated", "warning_under_review", "dispute_created"),
+        ("charge.dispute.updated", "lost", "dispute_lost"),
+        ("charge.dispute.updated", "prevented", "dispute_won"),
+        ("charge.dispute.created", "prevented", "dispute_won"),
         ("charge.dispute.closed", "won", "dispute_won"),
+        ("charge.dispute.closed", "prevented", "dispute_won"),
         ("charge.dispute.closed", "warning_closed", "dispute_won"),
         ("charge.dispute.closed", "lost", "dispute_lost"),
     ],
 )
 def test_disputes(kind: str, status: str, event_type: str) -> None:
-    """A dispute is known by its payment; an inquiry that is closed has cost nothing, so it is won."""
+    """A dispute is known by its payment; an inquiry that is closed, or one that was prevented, is won."""
     webhook = read(kind, DISPUTE | {"status": status})
     assert webhook is not None
     assert (webhook.account_id, webhook.event.purchase_id, webhook.event.payment_id) == (None, "", "pi_1")
     assert (webhook.event.type, webhook.event.amount, webhook.event.currency) == (event_type, PRICE, "USD")
+    assert webhook.event.dispute_id == "du_1"
 
 
 def test_unknown_end_of_a_dispute() -> None:
     """An end of a dispute that is not known is nobody's win: it is put aside."""
     with pytest.raises(Problem) as caught:
-        read("charge.dispute.closed", DISPUTE | {"status": "prevented"})
+        read("charge.dispute.closed", DISPUTE | {"status": "vanished"})
     assert caught.value.code == "invalid_field"
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["charge.succeeded", "charge.dispute.updated", "payment_intent.succeeded", "invoice.paid", "v2.core.event", ""],
+    ["charge.succeeded", "charge.refund.updated", "payment_intent.succeeded", "invoice.paid", "v1", "v3.x", ""],
 )
 def test_of_no_interest(kind: str) -> None:
     """All other events are of no interest, whatever they are about."""
     assert read(kind, SESSION) is None
+
+
+# Of which mode and form they are.
+
+
+@pytest.mark.parametrize(
+    ("api_key", "livemode", "expected"),
+    [
+        ("sk_live_1", True, True),
+        ("rk_live_1", True, True),
+        ("sk_live_1", False, False),
+        ("rk_live_1", None, False),
+        ("sk_test_1", False, True),
+        ("sk_test_1", True, False),
+        ("", False, True),
+        ("", True, False),
+    ],
+)
+def test_mode(api_key: str, livemode: bool | None, expected: bool) -> None:  # noqa: FBT001 - a table
+    """A live key believes live events alone, a test key or none test events alone."""
+    raw = json.dumps(event("checkout.session.completed", SESSION) | {"livemode": livemode}).encode()
+    provider = Stripe(api_key=api_key, signing_secrets=(NEW_SECRET,))
+    if expected:
+        assert provider.read_webhook(raw, {"stripe-signature": sign(raw)}) == Webhook("acme", PAID)
+        return
+    with pytest.raises(Problem) as caught:
+        provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    assert caught.value.code == "invalid_field"
+
+
+def test_an_event_of_the_other_mode(shop: Shop, counted: Counted) -> None:
+    """A signed event of the other mode is put aside and counted, and moves nothing."""
+    told = shop.double.pay(shop.start()) | {"livemode": True}
+    assert (shop.deliver(told), counted()) == (202, ["PaymentPutAside"])
+    assert (shop.status(), shop.balance().posted) == ("pending", FREE)
+
+
+@pytest.mark.parametrize("kind", ["v1.billing.meter.no_meter_found", "v2.core.event_destination.ping"])
+def test_an_event_of_another_form(shop: Shop, counted: Counted, kind: str) -> None:
+    """An event of a form that we do not read is put aside and counted, so that somebody mends the endpoint."""
+    told = {"id": "evt_1", "object": "v2.core.event", "type": kind, "livemode": False, "related_object": None}
+    assert (shop.deliver(told), counted()) == (202, ["PaymentPutAside"])
 
 
 # Whose a payment is.

@@ -15,7 +15,17 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.kit.stack import ALL_SCOPES, STOP_SECONDS, SamLocal, Stack, free_ports, new_places, run_stack, sam_local
+from tests.kit.stack import (
+    ALL_SCOPES,
+    PLATFORM,
+    STOP_SECONDS,
+    SamLocal,
+    Stack,
+    free_ports,
+    new_places,
+    run_stack,
+    sam_local,
+)
 from tests.kit.story import STORY, Step, check, recorded, signed
 
 API_SECONDS = 60
@@ -75,7 +85,7 @@ def wait_for_api(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def test_an_account_takes_its_first_steps(api: str, stack: Stack) -> None:
     """Over `start-api` an account opens, is debited and reads its balance, all in the stack's table."""
-    headers = {"Authorization": f"Bearer {stack.token('first-steps', ALL_SCOPES, '')}"}
+    headers = {"Authorization": f"Bearer {stack.token(PLATFORM, ALL_SCOPES, '')}"}
     account = "/v1/accounts/first-steps"
     opened = requests.put(api + account, json={"orders_processor": "active"}, headers=headers, timeout=CALL_SECONDS)
     assert (opened.status_code, opened.json()["balances"]["auto_order"]["available"]) == (201, "5.00")

@@ -8,7 +8,7 @@ from typing import Any
 
 from functions.account import app as account_app
 from functions.consume import app as consume_app
-from tests.kit.deliveries import ACCOUNT, KINDS, PATH, Request, http, order
+from tests.kit.deliveries import ACCOUNT, KINDS, PATH, Request, http, make_code, make_last, order
 from tests.kit.service import Context, Event
 from tests.simulation.scheduler import ALL, Call, Worker
 from tests.simulation.world import SimStore, World, within
@@ -17,6 +17,8 @@ MAX_TRIES = 8
 
 RICH, TIGHT = "20.00", "3.00"
 """Available credits: enough for all, so that a second charge would not be refused; and enough for one alone."""
+EARLIER_MS = 170_000
+"""So long before the run its state was made: what was started then is due for a poll, what was signed is still good."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +27,7 @@ class Try:
 
     begun: int
     begun_version: int
+    ended: int = 0
     ended_version: int = 0
     answer: dict[str, Any] | None = None
 
@@ -42,13 +45,13 @@ class Delivery:
     def behave(self, _: Worker) -> None:
         """What a worker does with it."""
         while not self.is_settled() and len(self.tries) < MAX_TRIES:
-            later = bool(self.tries) and self.request.door != "http"
+            # A client who is told 503 because a start is under way asks again when that has gone on.
+            later = bool(self.tries) and (self.request.door != "http" or self.kind in ("checkout", "cancel"))
             self.world.call(Call("begin", lambda: None, items=ALL, last=later))
-            step = self.world.scheduler.step if self.world.scheduler else 0
-            one = Try(step, self.world.version())
+            one = Try(self.world.step(), self.world.version())
             self.tries.append(one)
             one.answer = self.request.handler(self.event(len(self.tries)), Context())
-            one.ended_version = self.world.version()
+            one.ended, one.ended_version = self.world.step(), self.world.version()
 
     def is_settled(self) -> bool:
         """Whether the sender knows what became of it."""
@@ -93,7 +96,11 @@ def _steps(base: str, number: int) -> Sequence[Request]:
         "converting": [_plain_order(number), converting],
         "sourcing": [made["sourcing.requested"]],
         "started": [made["start"]],
+        "changed": [made["start"], made["checkout"]],
+        "canceled": [made["start"], made["cancel"]],
         "paid": [made["start"], made["paid"]],
+        "disputed": [made["start"], made["paid"], made["disputed"]],
+        "waiting": [made["start"], made["paid otherwise"]],
         "coupon": [made["coupon made"]],
     }[base]
 
@@ -102,7 +109,10 @@ def _steps(base: str, number: int) -> Sequence[Request]:
 def base_store(base: str, level: str) -> SimStore:
     """The store of an account in a state, with so many credits available, made by the handlers themselves."""
     one = World(None, SimStore())
+    one.at_ms -= EARLIER_MS
     with within(one):
+        for code in (make_code(1), make_code(2), make_last()):
+            _do(code)
         _do(http(account_app.handler, "PUT", PATH, {"orders_processor": "active"}))
         _do(http(account_app.handler, "POST", f"{PATH}/adjustments", _change("20.00"), key="base-1"))
         for number in (1, 2):

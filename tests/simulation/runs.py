@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from random import Random
 
-from tests.kit.deliveries import KINDS
+from tests.kit.deliveries import BUYING, KINDS
 from tests.simulation.deliveries import RICH, TIGHT, Delivery, base_store
 from tests.simulation.scheduler import Chooser, Randomly, Replay, Scheduler, Systematic, Worker
 from tests.simulation.truth import Aftermath, check_replays
@@ -28,6 +28,13 @@ class Scenario:
         return f"{first} + {'redelivery' if (first, one) == (second, other) else second}"
 
 
+ALONGSIDE = ("debit", "auto_order.requested", "adjustment", "standing", "paid", "disputed", "refunded")
+"""The kinds that meet those of the other trade: between work and purchases there is nothing but the account's pages."""
+
+BEFORE_CREDITS = ("new", "started", "changed", "canceled", "waiting", "coupon")
+"""The states of a purchase in which it does not matter to another event of it how many credits are available."""
+
+
 def pairs() -> list[Scenario]:
     """Each unordered pair of kinds, and each kind with its own redelivery, in all states where one has work to do.
 
@@ -35,13 +42,20 @@ def pairs() -> list[Scenario]:
     """
     found = []
     for first, second in combinations_with_replacement(KINDS, 2):
+        buying = [name in BUYING for name in (first, second)]
+        if any(buying) and not all(buying) and not {first, second} & set(ALONGSIDE):
+            continue
         bases = dict.fromkeys((*KINDS[first].bases, *KINDS[second].bases))
         numbers = [(1, 1)] if first != second else [(1, 1), (1, 2)]
         for one, other in numbers:
-            found += [
-                Scenario(((first, one), (second, other)), base, level) for base in bases for level in (RICH, TIGHT)
-            ]
+            meeting = ((first, one), (second, other))
+            found += [Scenario(meeting, base, level) for base in bases for level in _levels(base, all(buying))]
     return found
+
+
+def _levels(base: str, buying: bool) -> Sequence[str]:  # noqa: FBT001 - private
+    """Enough credits for all, and enough for one, if that may make a difference."""
+    return (RICH,) if buying and base in BEFORE_CREDITS else (RICH, TIGHT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ are one and the same (`lost`), as are a lost answer and a server error after it 
 are told apart in `test_wire_faults.py`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ class Call:
     """A call that leaves the process: what it touches, what may become of it, and how it is done.
 
     `tear`, for a commit, does it so that just some of its items show; `perform` is then what shows the rest.
+    `answers` are what else may come of it, each with the value or the error that the caller sees.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Call:
     items: frozenset[Item] = frozenset()
     writes: bool = False
     tear: Callable[[str], Callable[[], Any]] | None = None
+    answers: Mapping[str, Callable[[], tuple[Any, Exception | None]]] = field(default_factory=dict)
     patient: bool = False
     """Goes on only after somebody else did, or when nobody else can: a pause."""
     last: bool = False
@@ -153,7 +155,7 @@ class Scheduler:
         return [
             Move(worker, _call(worker), outcome)
             for worker in ready
-            for outcome in _call(worker).outcomes
+            for outcome in (*_call(worker).outcomes, *_call(worker).answers)
             if outcome == DONE or self.faults_left
         ]
 
@@ -166,6 +168,8 @@ class Scheduler:
             return self._crash(worker)
         if outcome in (LOST, CONFLICT):
             return self._resume(worker, (None, UnavailableError(outcome) if outcome == LOST else ConflictError()))
+        if outcome in call.answers:
+            return self._resume(worker, call.answers[outcome]())
         try:
             if outcome in (DONE, ANSWER_LOST, CRASH_AFTER) or call.tear is None:
                 answer: tuple[Any, Exception | None] = (call.perform(), None)

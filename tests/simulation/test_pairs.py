@@ -20,7 +20,7 @@ def test_pairs(chunk: int) -> None:
     random = Random(seed() + chunk)
     with simulated():
         for scenario in pairs()[chunk::CHUNKS]:
-            some = size(test=16, prove=0)
+            some = size(test=10, prove=0)
             found = sample(scenario, random, some, faults=1) if some else exhaust(scenario, faults=1)
             for run in found:
                 runs[scenario.pair()] += 1

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tests.kit.deliveries import KINDS, SHARING_WORK
+from tests.kit.deliveries import KINDS, SHARING_PURCHASE, SHARING_WORK
 from tests.kit.figures import seed, size, tally
 from tests.simulation.deliveries import RICH, TIGHT
 from tests.simulation.runs import Scenario, sample
@@ -15,24 +15,25 @@ CHUNKS = 16
 
 
 def triples() -> list[Scenario]:
-    """Two kinds that share a work record, and a redelivery of the first, in all states where one has work to do."""
+    """Two kinds that share a record, and a redelivery of the first, in all states where one has work to do."""
     found = []
-    for first, second in combinations_with_replacement(SHARING_WORK, 2):
-        bases = dict.fromkeys((*KINDS[first].bases, *KINDS[second].bases))
-        meeting = ((first, 1), (second, 1), (first, 1))
-        found += [Scenario(meeting, base, level) for base in bases for level in (RICH, TIGHT)]
+    for sharing in (SHARING_WORK, SHARING_PURCHASE):
+        for first, second in combinations_with_replacement(sharing, 2):
+            bases = dict.fromkeys((*KINDS[first].bases, *KINDS[second].bases))
+            meeting = ((first, 1), (second, 1), (first, 1))
+            found += [Scenario(meeting, base, level) for base in bases for level in (RICH, TIGHT)]
     return found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_three_deliveries_with_two_faults(chunk: int) -> None:
-    """A pair that shares a work record keeps every promise when one of them is delivered again, with two faults."""
+    """A pair that shares a record keeps every promise when one of them is delivered again, with two faults."""
     runs = faults = 0
     random = Random(seed() + chunk)
     with simulated():
         for scenario in triples()[chunk::CHUNKS]:
-            for run in sample(scenario, random, size(test=12, prove=600), faults=2):
+            for run in sample(scenario, random, size(test=5, prove=200), faults=2):
                 runs += 1
                 faults += run.faults
     tally(runs=runs, faults=faults)

@@ -14,24 +14,12 @@ from autocredits.domain.records import NO_ACCOUNT
 from autocredits.domain.work.record import Work, message_digest, work_from_map
 from tests.kit.books import UNITS, hash_of
 from tests.kit.deliveries import ACCOUNT
+from tests.simulation.buying import STARTING, Purchases
 from tests.simulation.deliveries import Delivery, Try
+from tests.simulation.violations import cents, expect
 from tests.simulation.world import World
 
 CELLS = {"none": 100, "bce": 133, "qtrack": 250, "tracking_generator": 200}
-
-
-class Violation(AssertionError):  # noqa: N818 - it is what was looked for
-    """The promise is broken; `kind` names the check that saw it."""
-
-    def __init__(self, kind: str, detail: Any) -> None:
-        self.kind = kind
-        super().__init__(f"{kind}: {detail}")
-
-
-def expect(kind: str, holds: object, detail: Any = "") -> None:
-    """Raise Violation unless it holds."""
-    if not holds:
-        raise Violation(kind, detail)
 
 
 class Aftermath:
@@ -44,6 +32,7 @@ class Aftermath:
         numbers = sorted(stored.pages.get(ACCOUNT, {}))
         self.pages = [page for page in (stored.page(ACCOUNT, number) for number in numbers) if page]
         self.entries = [(page, entry) for page in self.pages for entry in page.entries]
+        self.purchases = Purchases(world, deliveries, self.entries)
 
     def work(self, key: tuple[str, str]) -> Work | None:
         """A work record."""
@@ -56,6 +45,7 @@ class Aftermath:
         self.check_books()
         self.check_once()
         self.check_recorded_refusals()
+        self.purchases.check()
         for delivery in self.deliveries:
             self.check_told(delivery)
             expect("answered", delivery.is_settled() or delivery.request.door == "webhook", delivery.tries)
@@ -71,7 +61,7 @@ class Aftermath:
             for entry in page.entries:
                 posted[entry.unit or ""] += entry.posted
                 held[entry.unit or ""] += entry.held
-                new_work = entry.kind in ("held", "debited") and not entry.purchase_id
+                new_work = entry.kind in ("held", "debited")
                 expect("available", not new_work or posted[entry.unit or ""] >= held[entry.unit or ""], page.version)
             for unit in UNITS:
                 told = page.state.balance(unit)
@@ -88,18 +78,15 @@ class Aftermath:
         return sum(part.credits for part in parts) + sum(map(int, frozen))
 
     def check_once(self) -> None:
-        """One page per key, one charge per (work, part, method), one grant per payment."""
+        """One page per key, one charge per (work, part, method)."""
         by_key: dict[str, set[int]] = {}
-        charges, grants = Counter[tuple[str, ...]](), Counter[str]()
+        charges = Counter[tuple[str, ...]]()
         for page, entry in self.entries:
             if entry.key:
                 by_key.setdefault(entry.key, set()).add(page.version)
             charges.update(_charged(entry))
-            if entry.kind == "purchased":
-                grants[entry.purchase_id or ""] += 1
         expect("key", all(len(pages) == 1 for pages in by_key.values()), by_key)
         expect("charge", all(count == 1 for count in charges.values()), charges)
-        expect("grant", all(count == 1 for count in grants.values()), grants)
 
     def check_told(self, delivery: Delivery) -> None:
         """What the sender was told."""
@@ -107,6 +94,7 @@ class Aftermath:
         for one, status, body in answers:
             own = delivery.request_id(one)
             expect("request", body.get("request_id", own) == own, body)
+            self.purchases.check_told(delivery, one, status, body)
             if status < 300:
                 self.check_done(delivery, status, body)
                 self.check_coupon(delivery, one, body)
@@ -117,6 +105,8 @@ class Aftermath:
                 expect("missing", self.was_missing(delivery, one, body["code"]), body)
             elif status == 409:
                 self.check_conflict(delivery, one, body)
+            elif status == 422:
+                expect("refusal", self.purchases.is_refused(delivery, one, body), body)
             else:
                 expect("status", status == 503, (status, body))
         if delivery.request.message and delivery.is_settled():
@@ -201,7 +191,9 @@ class Aftermath:
             known = [entry for page, entry in self.entries if page.version <= one.begun_version]
             work = (delivery.request.work or ("", ""))[1]
             return not any(entry.kind == "held" and entry.order_id == work for entry in known)
-        place = (ACCOUNT, delivery.request.work or ("purchase", delivery.request.purchase or ""))
+        if code == "purchase_not_found":
+            return self.purchases.was_missing(delivery.request.purchase, one)
+        place = (ACCOUNT, delivery.request.work or ("", ""))
         if delivery.request.coupon:
             place = (NO_ACCOUNT, ("coupon", delivery.request.coupon))
         return self.world.born.get(place, one.begun + 1) > one.begun
@@ -211,6 +203,9 @@ class Aftermath:
         if body["code"] == "coupon_exists":
             coupon = self.coupon(delivery.request.coupon)
             expect("conflict", coupon and coupon.made_by != delivery.request_id(one), coupon)
+        elif delivery.request.purchase:
+            expect("conflict", body["code"] == "invalid_transition", body)
+            expect("conflict", self.purchases.is_transition_invalid(delivery, one), body)
         elif body["code"] == "already_charged":
             version, index = map(int, body["entry_id"].split("."))
             page = self.pages[version - 1] if version <= len(self.pages) else None
@@ -235,7 +230,7 @@ def check_replays(deliveries: Sequence[Delivery]) -> None:
     first: dict[str, Any] = {}
     for delivery in deliveries:
         for _, status, body in delivery.answers():
-            if delivery.request.key and status < 300 and delivery.kind != "start":
+            if delivery.request.key and status < 300 and delivery.kind not in STARTING:
                 told = first.setdefault(delivery.request.key, (status, body))
                 expect("replay", told == (status, body), (told, body))
 
@@ -251,8 +246,3 @@ def _charged(entry: Entry) -> list[tuple[str, ...]]:
         order = [(work, "order", "")] if amount in (CELLS[method], CELLS["none"]) else []
         return [*order, *([(work, "tracking", method)] if amount not in (0, CELLS["none"]) else [])]
     return []
-
-
-def cents(amount: str) -> int:
-    """Hundredths of an amount."""
-    return int(amount.replace(".", ""))

@@ -3,8 +3,9 @@
 Each port's call stops at the scheduler, and each environment has ports of its own, as an environment has its clients.
 """
 
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,13 +17,22 @@ from autocredits.bootstrap import catalog
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page
 from autocredits.domain.kinds import GLOBAL_KINDS
+from autocredits.domain.purchases.facts import Checkout
+from autocredits.domain.purchases.fulfil import PaymentEvent
+from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import RecordKey, RecordList, Records
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot
 from functions.purchase.payments import registry
-from functions.purchase.payments.port import Checkout, Started
+from functions.purchase.payments.port import (
+    Closed,
+    PaymentRefusedError,
+    RepeatedStartError,
+    Started,
+    StartRequest,
+)
 from functions.purchase.payments.sandbox import Sandbox
-from tests.kit.deliveries import BEGIN_MS
+from tests.kit.deliveries import BEGIN_MS, pay
 from tests.kit.handlers import SECRET, handlers_on
 from tests.kit.memory import MemoryStore
 from tests.simulation.environments import Environment
@@ -40,6 +50,7 @@ from tests.simulation.scheduler import (
 )
 
 CALL_MS = 5
+NEVER = 10**9
 
 ASKS = (DONE, LOST, CRASH_BEFORE)
 CHANGES = (DONE, LOST, ANSWER_LOST, CRASH_BEFORE, CRASH_AFTER)
@@ -100,10 +111,24 @@ def items_of(account_id: str, version: int | None, writes: Sequence[RecordWrite]
     return [*page, *(item_of(account_id, write.key) for write in writes)]
 
 
+REMEMBERED = ("purchase", "coupon", "coupon_use")
+
+
+@dataclass(slots=True)
+class Stood:
+    """A stored form, since which step it was so, and since which step all reads show it."""
+
+    stored: Mapping[str, Any]
+    since: int = 0
+    shown: int = 0
+
+
 class World:
     """What all environments of a run share: the store, the queue, the time, and the scheduler.
 
-    `born` tells at which step each record appeared, `versions` at which step each page did.
+    `born` tells at which step each record appeared, `versions` at which step each page did, `history` how purchases and
+    coupons stood one after the other. `paid` are the purchases that the provider has said are paid, `on_its_way` those
+    whose money it has said is on its way, and at which step.
     """
 
     def __init__(self, scheduler: Scheduler | None, store: SimStore) -> None:
@@ -114,6 +139,11 @@ class World:
         self.dead: list[tuple[str, str]] = []
         self.born: dict[Any, int] = dict.fromkeys(store.records, 0)
         self.versions: list[int] = [0] * sum(map(len, store.pages.values()))
+        self.history: dict[RecordKey, list[Stood]] = {
+            key: [Stood(json.loads(text))] for (_, key), text in store.records.items() if key[0] in REMEMBERED
+        }
+        self.paid: set[str] = set()
+        self.on_its_way: list[tuple[str, int]] = []
         self.ports: dict[Environment | None, Ports] = {}
 
     def call(self, call: Call) -> Any:
@@ -129,13 +159,28 @@ class World:
             self.ports[environment] = Ports(self)
         return self.ports[environment]
 
-    def noted(self) -> None:
+    def step(self) -> int:
+        """The number of the run's last move."""
+        return self.scheduler.step if self.scheduler else 0
+
+    def noted(self, writes: Sequence[RecordWrite]) -> None:
         """Note the step at which pages and records appeared."""
-        step = self.scheduler.step if self.scheduler else 0
+        step = self.step()
         for place in self.store.records:
             self.born.setdefault(place, step)
         pages = sum(map(len, self.store.pages.values()))
         self.versions.extend([step] * (pages - len(self.versions)))
+        for write in writes:
+            if write.key[0] in REMEMBERED:
+                self.history.setdefault(write.key, []).append(Stood(write.record.to_map(), step, step))
+
+    def stood(self, key: RecordKey, begun: int, ended: int) -> list[Mapping[str, Any]]:
+        """How a record stood at some moment between two steps. What a later commit hides stands until that shows."""
+        states = self.history.get(key, [])
+        until = [*(state.shown for state in states[1:]), ended + 1]
+        return [
+            state.stored for state, over in zip(states, until, strict=False) if state.since <= ended and over > begun
+        ]
 
     def version(self) -> int:
         """The number of the newest page, whether it shows or not. There is one account."""
@@ -240,7 +285,7 @@ class SimStorePort:
 
         def perform() -> None:
             world.store.commit(account_id, page, writes, vacant=vacant)
-            world.noted()
+            world.noted(writes)
 
         def tear(outcome: str) -> Callable[[], None]:
             before = world.store.copy()
@@ -249,7 +294,16 @@ class SimStorePort:
             for index, item in enumerate(written):
                 if f"{index}" not in shown:
                     world.store.hidden[item] = _before(before, item, account_id)
-            return world.store.hidden.clear
+            changed = [world.history[write.key][-1] for write in writes if write.key[0] in REMEMBERED]
+            for state in changed:
+                state.shown = NEVER
+
+            def show() -> None:
+                world.store.hidden.clear()
+                for state in changed:
+                    state.shown = world.step()
+
+            return show
 
         items = frozenset(items_of(account_id, None, writes)) | (_journal(account_id) if version else frozenset())
         world.call(Call("commit", perform, (*CHANGES, CONFLICT, *_torn(len(written))), items, writes=True, tear=tear))
@@ -308,14 +362,76 @@ class SimSecrets:
 
 
 class SimSandbox(Sandbox):
-    """The sandbox as a provider that must be asked."""
+    """The sandbox as a provider that must be asked, and whose answers are as the scheduler likes.
+
+    Once it has said that a purchase is paid, it says so whenever it is asked.
+    """
 
     __slots__ = ()
 
-    def start(self, checkout: Checkout) -> Started:
-        """Start the payment, if the call comes through."""
-        started: Started = world().call(Call("provider", lambda: Sandbox.start(self, checkout), CHANGES))
+    def start(self, request: StartRequest) -> Started:
+        """Start the payment, if the call comes through, is not refused, and is no repetition in other words."""
+        answers: Answers = {
+            "refused": lambda: (None, PaymentRefusedError()),
+            "repeated": lambda: (None, RepeatedStartError()),
+        }
+        started: Started = _ask("start", request.purchase_id, lambda: Sandbox.start(self, request), answers)
         return started
+
+    def close(self, checkout: Checkout) -> Closed:
+        """Nobody can pay it any more; or it was paid, or its money is on its way."""
+        purchase_id = (checkout.reference or "").rpartition("-")[0]
+
+        def on_its_way() -> tuple[Closed, None]:
+            world().on_its_way.append((purchase_id, world().step()))
+            return "on_its_way", None
+
+        def paid() -> tuple[Closed, None]:
+            world().paid.add(purchase_id)
+            return "paid", None
+
+        def perform() -> Closed:
+            return "paid" if purchase_id in world().paid else "closed"
+
+        closed: Closed = _ask("close", purchase_id, perform, {"paid": paid, "on its way": on_its_way})
+        return closed
+
+    def poll(self, account_id: str, purchase: Purchase) -> Sequence[PaymentEvent]:  # noqa: ARG002 - the port's form
+        """Nothing, as long as it is not paid; or the open checkout was paid, declined, or has expired."""
+        purchase_id, checkout = purchase.purchase_id, purchase.open_checkout()
+
+        def tell(event_type: Any) -> Sequence[PaymentEvent]:
+            event = PaymentEvent(
+                provider=self.name,
+                type=event_type,
+                purchase_id=purchase_id,
+                payment_id=pay(purchase_id) if event_type == "paid" else None,
+                checkout=checkout.number if checkout else None,
+                amount=purchase.price,
+                reason=event_type,
+            )
+            return [event]
+
+        def paid() -> tuple[Sequence[PaymentEvent], None]:
+            world().paid.add(purchase_id)
+            return tell("paid"), None
+
+        events: Sequence[PaymentEvent] = _ask(
+            "poll",
+            purchase_id,
+            lambda: tell("paid") if purchase_id in world().paid else (),
+            {"paid": paid, "declined": lambda: (tell("declined"), None), "expired": lambda: (tell("expired"), None)},
+        )
+        return events
+
+
+Answers = Mapping[str, Callable[[], tuple[Any, Exception | None]]]
+
+
+def _ask(name: str, purchase_id: str, perform: Callable[[], Any], answers: Answers) -> Any:
+    """Ask the provider of a purchase."""
+    items = frozenset({("provider", purchase_id)})
+    return world().call(Call(name, perform, CHANGES, items, writes=True, answers=answers))
 
 
 _worlds: list[World] = []

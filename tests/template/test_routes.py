@@ -15,7 +15,7 @@ from autocredits.edge.http import Api, Route
 from autocredits.edge.requests import PARAMETERS
 from tests.kit.service import Context
 from tests.kit.story import EVENTS, recorded
-from tests.kit.template import ROOT, http_routes, module_of
+from tests.kit.template import ROOT, http_routes, module_of, scopes_of
 
 WEBHOOK = "POST /v1/payments/{provider}/webhook"
 MODULES = {
@@ -56,8 +56,11 @@ def test_the_gateway_checks_the_scope_that_was_declared(key: str) -> None:
     """Exactly that one; no token is asked for exactly where anyone is admitted."""
     _, properties = http_routes()[key]
     _, route = DECLARED[key]
-    auth = {"Authorizer": "NONE"} if route.who == "anyone" else {"AuthorizationScopes": [route.scope]}
-    assert properties["Auth"] == auth
+    if route.who == "anyone":
+        assert properties["Auth"] == {"Authorizer": "NONE"}
+    else:
+        assert scopes_of(properties) == [route.scope]
+        assert set(properties["Auth"]) == {"AuthorizationScopes"}
 
 
 @pytest.mark.parametrize("key", DECLARED)
@@ -146,9 +149,17 @@ def test_the_platforms_routes_are_hidden_from_all_others(asked: list[str], key: 
     assert asked == []
 
 
-def test_coupons_are_the_platforms() -> None:
-    """They belong to no account, so no merchant's scope makes them its own."""
-    assert sorted(of("platform")) == ["DELETE /v1/coupons/{code}", "GET /v1/coupons/{code}", "POST /v1/coupons"]
+def test_what_is_the_platforms_alone() -> None:
+    """Opening, standing, adjustments, reviews and coupons: no merchant's scope makes them its own."""
+    assert sorted(of("platform")) == [
+        "DELETE /v1/coupons/{code}",
+        "GET /v1/coupons/{code}",
+        "PATCH /v1/accounts/{account_id}",
+        "POST /v1/accounts/{account_id}/adjustments",
+        "POST /v1/accounts/{account_id}/purchases/{purchase_id}/review",
+        "POST /v1/coupons",
+        "PUT /v1/accounts/{account_id}",
+    ]
     assert sorted(of("caller", account=False)) == ["GET /v1/packages", "GET /v1/rates"]
 
 

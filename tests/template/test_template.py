@@ -1,11 +1,12 @@
 """The template says what the contract promises: who may call what, and what each function may touch."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.kit.template import Template
+from tests.kit.template import ROOT, Template, scopes_of
 from tests.kit.template import template as read_template
 
 READ, CONSUME, ADMIN = "credits:read", "credits:consume", "credits:admin"
@@ -42,6 +43,8 @@ ROUTES = {
     ("POST", f"{ACCOUNT}/purchases"): ("Purchase", PURCHASE),
     ("GET", f"{ACCOUNT}/purchases"): ("Purchase", READ),
     ("GET", f"{ACCOUNT}/purchases/{{purchase_id}}"): ("Purchase", READ),
+    ("POST", f"{ACCOUNT}/purchases/{{purchase_id}}/checkout"): ("Purchase", PURCHASE),
+    ("POST", f"{ACCOUNT}/purchases/{{purchase_id}}/cancel"): ("Purchase", PURCHASE),
     ("POST", f"{ACCOUNT}/purchases/{{purchase_id}}/review"): ("Purchase", ADMIN),
 }
 
@@ -122,9 +125,9 @@ def http_events(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_every_route_has_its_function_and_its_scope(template: Template) -> None:
     """The routes of the contract, no more and no fewer, each with exactly one scope."""
     found = {
-        (event["Method"], event["Path"]): (name, *event["Auth"]["AuthorizationScopes"])
+        (event["Method"], event["Path"]): (name, *scopes_of(event))
         for name, event in http_events(template)
-        if event.get("Auth", {}).get("AuthorizationScopes")
+        if scopes_of(event)
     }
     assert found == ROUTES
 
@@ -142,12 +145,77 @@ def test_every_other_path_needs_a_token(template: Template) -> None:
 
 
 def test_tokens_are_checked_against_the_parameters(template: Template) -> None:
-    """The default authorizer believes the issuer and the audience that the stack was given."""
+    """The default authorizer believes the issuer and the audiences that the stack was given."""
     auth = properties(template, "CreditsApi")["Auth"]
     assert auth["Authorizers"][auth["DefaultAuthorizer"]] == {
         "IdentitySource": "$request.header.Authorization",
-        "JwtConfiguration": {"issuer": {"Ref": "JwtIssuer"}, "audience": [{"Ref": "JwtAudience"}]},
+        "JwtConfiguration": {"issuer": {"Ref": "JwtIssuer"}, "audience": {"Ref": "JwtAudience"}},
     }
+    assert template["Parameters"]["JwtAudience"]["Type"] == "CommaDelimitedList"
+
+
+# What a parameter takes and what it refuses. A list's pattern is asked about each member, without the blanks around it.
+TAKEN = [
+    ("JwtIssuer", "https://id.example.com"),
+    ("JwtIssuer", "https://tenant.eu.auth0.com/"),
+    ("JwtIssuer", "https://id.example.com:8443/realms/shop"),
+    ("JwtIssuer", "http://127.0.0.1:4567"),
+    ("JwtIssuer", "http://localhost:8080/realms/shop"),
+    ("JwtAudience", "autocredits"),
+    ("JwtAudience", "https://credits.example.com/"),
+    ("ScopePrefix", ""),
+    ("ScopePrefix", "autocredits/"),
+    ("ScopePrefix", "https://credits.example.com/"),
+    ("ScopePrefix", "shop."),
+    ("ReturnOrigins", ""),
+    ("ReturnOrigins", "https://shop.example.com"),
+    ("ReturnOrigins", " https://shop.example.com/ , https://shop.example.com:8443,"),
+    ("StripeSecretName", ""),
+    ("StripeSecretName", "autocredits/stripe"),
+]
+REFUSED = [
+    ("JwtIssuer", ""),
+    ("JwtIssuer", "id.example.com"),
+    ("JwtIssuer", "http://id.example.com"),
+    ("JwtIssuer", "http://127.0.0.1.example.com"),
+    ("JwtIssuer", "https://login.example.com/v2.0?appid=1"),
+    ("JwtIssuer", "https://id.example.com https://id.example.org"),
+    ("JwtAudience", ""),
+    ("JwtAudience", "two audiences"),
+    ("ScopePrefix", "autocredits"),
+    ("ScopePrefix", "auto credits/"),
+    ("ReturnOrigins", "shop.example.com"),
+    ("ReturnOrigins", "http://shop.example.com"),
+    ("ReturnOrigins", "https://shop.example.com/thanks"),
+    ("ReturnOrigins", "https://Shop.example.com"),
+    ("ReturnOrigins", "https://shop.example.com https://shop.example.org"),
+    ("ReturnOrigins", "*"),
+    ("StripeSecretName", "arn:aws:secretsmanager:us-east-1:123456789012:secret:autocredits/stripe-AbCdEf"),
+]
+
+
+def matches(parameter: dict[str, Any], value: str) -> bool:
+    """Whether a value, or a member of a list, has the form that a parameter demands: all of it, as AWS asks."""
+    return re.fullmatch(parameter["AllowedPattern"], value) is not None
+
+
+@pytest.mark.parametrize(("name", "value"), TAKEN)
+def test_a_good_parameter_is_taken(template: Template, name: str, value: str) -> None:
+    """A pattern lets everything through that the service and its gateway can use."""
+    assert matches(template["Parameters"][name], value)
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_a_wrong_parameter_is_refused_before_anything_is_deployed(template: Template, name: str, value: str) -> None:
+    """CloudFormation says in words what is wrong with it."""
+    parameter = template["Parameters"][name]
+    assert not matches(parameter, value)
+    assert parameter["ConstraintDescription"].startswith("must ")
+
+
+def test_a_stack_without_a_prefix_asks_for_plain_scopes(template: Template) -> None:
+    """Only providers that put something before every scope need the parameter."""
+    assert template["Parameters"]["ScopePrefix"]["Default"] == ""
 
 
 def of_type(template: Template, kind: str) -> dict[str, dict[str, Any]]:
@@ -260,6 +328,31 @@ def test_every_function_has_an_alarm_for_its_errors(template: Template, name: st
         "ComparisonOperator": "GreaterThanThreshold",
         "TreatMissingData": "notBreaching",
     }
+
+
+# The metrics of the service that ring, and above which count in which time.
+RINGS = {
+    "BrokenInvariant": (0, 60),
+    "PaymentPutAside": (0, 60),
+    "UnusableSecret": (0, 60),
+    "PollFailed": (2, 3600),
+}
+# These are counted to be looked at: a payment that is not ours, and a coupon used beyond its limit.
+QUIET = {"ForeignPayment", "CouponUsedAfterAll"}
+
+
+def test_every_metric_rings_or_is_known_not_to(template: Template) -> None:
+    """What the code counts has an alarm of its own, unless nobody has to come for it."""
+    files = [path for folder in ("layers", "functions") for path in (ROOT / folder).rglob("*.py")]
+    counted = {name for path in files for name in re.findall(r'\bcount\("(\w+)"\)', path.read_text("utf-8"))}
+    assert counted == RINGS.keys() | QUIET
+    alarms = [one["Properties"] for one in of_type(template, "AWS::CloudWatch::Alarm").values()]
+    ours = [alarm for alarm in alarms if alarm["Namespace"] == "autocredits"]
+    assert {alarm["MetricName"]: (alarm["Threshold"], alarm["Period"]) for alarm in ours} == RINGS
+    for alarm in ours:
+        assert alarm["Dimensions"] == [{"Name": "service", "Value": "autocredits"}]
+        assert (alarm["Statistic"], alarm["ComparisonOperator"]) == ("Sum", "GreaterThanThreshold")
+        assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
 
 
 def test_functions_run_as_deployed(template: Template) -> None:

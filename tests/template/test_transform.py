@@ -30,7 +30,7 @@ def test_every_event_becomes_a_route() -> None:
     assert routes.keys() == http_routes().keys()
     debit = routes["POST /v1/accounts/{account_id}/debits"]
     assert debit["AuthorizationType"] == "JWT"
-    assert debit["AuthorizationScopes"] == ["credits:consume"]
+    assert debit["AuthorizationScopes"] == [{"Fn::Sub": "${ScopePrefix}credits:consume"}]
     [integration] = [part["Ref"] for part in debit["Target"]["Fn::Join"][1] if isinstance(part, dict)]
     assert "${ConsumeFunction.Arn}" in resources[integration]["Properties"]["IntegrationUri"]["Fn::Sub"]
 
@@ -48,4 +48,4 @@ def test_the_api_has_no_body_left() -> None:
     [api] = of_type(to_plain(), "Api")
     assert "Body" not in api
     [authorizer] = of_type(to_plain(), "Authorizer")
-    assert authorizer["JwtConfiguration"] == {"Issuer": {"Ref": "JwtIssuer"}, "Audience": [{"Ref": "JwtAudience"}]}
+    assert authorizer["JwtConfiguration"] == {"Issuer": {"Ref": "JwtIssuer"}, "Audience": {"Ref": "JwtAudience"}}

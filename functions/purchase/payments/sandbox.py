@@ -14,12 +14,13 @@ from urllib.parse import urlencode
 
 from autocredits.domain.errors import Problem
 from autocredits.domain.money import parse_amount
+from autocredits.domain.purchases.facts import Checkout
 from autocredits.domain.purchases.fulfil import PaymentEvent, PaymentEventType
 from autocredits.domain.purchases.record import Purchase
 from autocredits.edge.json_body import parse_json
 from autocredits.ledger.ports import UnavailableError
 
-from .port import Checkout, Started, Webhook
+from .port import Closed, Started, StartRequest, Webhook
 
 TOLERANCE_S = 300
 
@@ -27,6 +28,7 @@ EVENT_TYPES: Mapping[str, PaymentEventType] = {
     "payment.succeeded": "paid",
     "payment.declined": "declined",
     "payment.refunded": "refunded",
+    "refund.failed": "refund_failed",
     "dispute.created": "dispute_created",
     "dispute.won": "dispute_won",
     "dispute.lost": "dispute_lost",
@@ -44,11 +46,15 @@ class Sandbox:
     now_s: Callable[[], float] = time.time
     name: str = "sandbox"
 
-    def start(self, checkout: Checkout) -> Started:
+    def start(self, request: StartRequest) -> Started:
         """The sandbox keeps nothing: its page is told all it needs in its address."""
-        query = f"?{urlencode({'return_url': checkout.return_url})}" if checkout.return_url else ""
-        address = f"{self.page_url}/pay/{checkout.account_id}/{checkout.purchase_id}{query}"
-        return Started(checkout.purchase_id, address)
+        query = f"?{urlencode({'return_url': request.return_url})}" if request.return_url else ""
+        address = f"{self.page_url}/pay/{request.account_id}/{request.purchase_id}{query}"
+        return Started(f"{request.purchase_id}-{request.number}", address)
+
+    def close(self, checkout: Checkout) -> Closed:  # noqa: ARG002 - the port's form
+        """The sandbox keeps nothing, so there is nothing to close; a late payment is credited all the same."""
+        return "closed"
 
     def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Webhook | None:
         """What the signed body says. Raises Problem `bad_signature`, `invalid_json`, `invalid_field`."""
@@ -64,6 +70,8 @@ class Sandbox:
             payment_id=_text(event, "payment_id"),
             amount=parse_amount(event.get("amount")),
             currency=_text(event, "currency"),
+            dispute_id=_optional_text(event, "dispute_id"),
+            refund_id=_optional_text(event, "refund_id"),
             reason="Payment declined: please try another payment method." if type_ == "declined" else None,
         )
         return Webhook(_text(event, "account_id"), said)
@@ -80,9 +88,9 @@ class Sandbox:
         """Every event of the sandbox names its purchase, so this is never asked."""
         raise UnavailableError(f"the sandbox keeps no payment {payment_id}")
 
-    def poll(self, account_id: str, purchase: Purchase) -> PaymentEvent | None:  # noqa: ARG002 - the port's form
+    def poll(self, account_id: str, purchase: Purchase) -> Sequence[PaymentEvent]:  # noqa: ARG002 - the port's form
         """The sandbox keeps nothing, so it has nothing to tell."""
-        return None
+        return ()
 
 
 def sign(secret: str, time_s: str, raw: bytes) -> str:
@@ -106,3 +114,7 @@ def _text(event: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise Problem("invalid_field", f"{name}: missing.")
     return value
+
+
+def _optional_text(event: Mapping[str, Any], name: str) -> str | None:
+    return _text(event, name) if name in event else None

@@ -1,16 +1,15 @@
 """Stripe: the buyer pays on Stripe's own page, by a Checkout Session that carries our account and purchase.
 
-What Stripe promises and this leans on: a session that is created twice with one idempotency key is one session, and
-every session, payment and charge brings back the metadata that it was created with.
+What Stripe promises and this leans on: a session that is created twice with one idempotency key is one session; only
+an open session can be expired, and an expired one can never be paid; and every session, payment and charge brings back
+the metadata that it was created with.
 """
 
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -18,12 +17,14 @@ import stripe
 from stripe.params.checkout import SessionCreateParams
 
 from autocredits.domain.errors import Problem
-from autocredits.domain.purchases.fulfil import PaymentEvent, PaymentEventType
+from autocredits.domain.purchases.facts import Checkout
+from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import Purchase
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.ports import UnavailableError
 
-from .port import Checkout, Started, Webhook
+from . import stripe_events as events
+from .port import Closed, PaymentRefusedError, RepeatedStartError, Started, StartRequest, Webhook
 
 HOME_URL = "https://stripe.com"
 API_BASE = "https://api.stripe.com"
@@ -32,16 +33,10 @@ CONNECT_S = 2.0
 READ_S = 4.0
 RETRIES = 1
 
-DECLINED = "Payment declined: please try another payment method."
+SESSION_S = 3600
+"""How long a session can be paid. Stripe takes half an hour at least."""
 
-_DISPUTE_ENDS: Mapping[str, PaymentEventType] = MappingProxyType(
-    {
-        "won": "dispute_won",
-        "warning_closed": "dispute_won",  # an inquiry that never became a chargeback: no money went back
-        "lost": "dispute_lost",
-    }
-)
-
+LIVE_KEYS = ("sk_live_", "rk_live_")
 
 logging.getLogger("stripe").setLevel(logging.WARNING)  # below that it quotes what was sent, the buyer's address too
 
@@ -60,58 +55,80 @@ class Stripe:
     read_s: float = READ_S
     name: str = "stripe"
 
-    def start(self, checkout: Checkout) -> Started:
-        """Create the session of this purchase, or get the one that was created before.
+    def start(self, request: StartRequest) -> Started:
+        """Create the session of this checkout, or get the one that was created before.
 
-        Raises UnavailableError, and Problem `invalid_amount`, `invalid_field` for what Stripe takes from nobody.
+        Raises UnavailableError, RepeatedStartError, and PaymentRefusedError for what Stripe takes from nobody.
         """
         with _asking(), _refusing():
             session = self._client().v1.checkout.sessions.create(
-                params=self._session_of(checkout), options={"idempotency_key": checkout.purchase_id}
+                params=self._session_of(request),
+                options={"idempotency_key": f"{request.purchase_id}-{request.number}"},
             )
         return Started(session.id, session.url)
 
-    def _session_of(self, checkout: Checkout) -> SessionCreateParams:
-        ours = {"account_id": checkout.account_id, "purchase_id": checkout.purchase_id}
+    def _session_of(self, request: StartRequest) -> SessionCreateParams:
+        ours = {
+            "account_id": request.account_id,
+            "purchase_id": request.purchase_id,
+            "checkout": str(request.number),
+        }
         params: SessionCreateParams = {
             "mode": "payment",
-            "client_reference_id": checkout.purchase_id,
+            "client_reference_id": request.purchase_id,
             "metadata": ours,
             "payment_intent_data": {"metadata": ours},
+            "expires_at": request.started_at // 1000 + SESSION_S,
             "line_items": [
                 {
                     "quantity": 1,
                     "price_data": {
                         "currency": "usd",
-                        "unit_amount": checkout.price,
-                        "product_data": {"name": checkout.description},
+                        "unit_amount": request.price,
+                        "product_data": {"name": request.description},
                     },
                 }
             ],
             "adaptive_pricing": {"enabled": False},  # else a buyer abroad might pay in another currency
-            "success_url": _back(checkout.return_url or self.home_url, checkout.purchase_id),
+            "success_url": _back(request.return_url or self.home_url, request.purchase_id),
         }
-        if checkout.return_url:
-            params["cancel_url"] = _back(checkout.return_url, checkout.purchase_id)
-        if checkout.payer_email:
-            params["customer_email"] = checkout.payer_email
+        if request.return_url:
+            params["cancel_url"] = _back(request.return_url, request.purchase_id)
+        if request.payer_email:
+            params["customer_email"] = request.payer_email
         return params
+
+    def close(self, checkout: Checkout) -> Closed:
+        """Expire the session. One that is not open any more is paid, expired, or complete with its money on its way."""
+        reference = checkout.reference or ""
+        with _asking():
+            try:
+                session = self._client().v1.checkout.sessions.expire(reference)
+            except stripe.InvalidRequestError:
+                session = self._client().v1.checkout.sessions.retrieve(reference)
+        if session.status == "expired":
+            return "closed"
+        return "paid" if session.payment_status == "paid" else "on_its_way"
 
     def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Webhook | None:
         """What the signed event says. Raises Problem `bad_signature`, `invalid_json`, `invalid_field`.
 
-        A declined payment is asked after for the reason; that raises UnavailableError.
+        A declined payment is asked after for the reason, a refunded one for its refunds: a charge tells only the net
+        sum of those that did not fail. That raises UnavailableError.
         """
         self.check_signature(raw, headers.get("stripe-signature", ""))
-        event = _parse(raw)
-        read = _READERS.get(str(event.get("type")))
-        webhook = read(_map(_map(event, "data"), "object")) if read else None
+        event = events.parse_event(raw)
+        self.check_form(event)
+        webhook = events.read_event(event)
+        if webhook is not None and webhook.event.type == "refunded" and self.api_key:
+            return Webhook(webhook.account_id, self._with_refunds(webhook.event))
         if webhook is None or webhook.event.type != "declined" or webhook.event.support_code is not None:
             return webhook
         if not self.api_key or webhook.event.payment_id is None:
             return webhook
         intent = self._intent(webhook.event.payment_id)
-        return Webhook(webhook.account_id, _declined(webhook.event.purchase_id, webhook.event.payment_id, intent))
+        declined = events.declined(webhook.event.purchase_id, webhook.event.payment_id, webhook.event.checkout, intent)
+        return Webhook(webhook.account_id, declined)
 
     def check_signature(self, raw: bytes, signature: str) -> None:
         """Raise Problem `bad_signature` unless one of the secrets signed this body within the last 300 seconds."""
@@ -129,31 +146,70 @@ class Stripe:
             return
         raise Problem("bad_signature")
 
+    def check_form(self, event: Mapping[str, Any]) -> None:
+        """Raise Problem `invalid_field` for an event of another form than ours, or of the other mode than the key's.
+
+        Test events can be made by anybody with access to the dashboard; a live key must not believe them.
+        """
+        if str(event.get("type")).startswith(("v1.", "v2.")):
+            raise Problem("invalid_field", "An event in a form that is not known here.")
+        if bool(event.get("livemode")) != self.api_key.startswith(LIVE_KEYS):
+            raise Problem("invalid_field", "An event of the other mode, live or test, than the API key.")
+
+    def _with_refunds(self, event: PaymentEvent) -> PaymentEvent:
+        """The event with all that was ever refunded of the payment, and with what failed of it."""
+        if event.payment_id is None:
+            return event
+        with _asking():
+            refunds = self._client().v1.refunds.list(params={"payment_intent": event.payment_id, "limit": 100}).data
+        failed = tuple((one.id, one.amount) for one in refunds if one.status in ("failed", "canceled"))
+        return replace(event, amount=max(event.amount, sum(one.amount for one in refunds)), failed=failed)
+
     def find_purchase(self, payment_id: str) -> tuple[str, str] | None:
         """Whose payment it is, as Stripe has it. Raises UnavailableError, without an `api_key` always."""
         intent = self._intent(payment_id)
-        return _owner(_maybe_map(intent, "metadata")) if intent else None
+        return events.owner_of(events.maybe_map(intent, "metadata")) if intent else None
 
-    def poll(self, account_id: str, purchase: Purchase) -> PaymentEvent | None:  # noqa: ARG002 - the port's form
-        """What has become of the purchase's session; None while it is open or the money on its way."""
-        if purchase.provider_reference is None:
-            return None
+    def poll(self, account_id: str, purchase: Purchase) -> Sequence[PaymentEvent]:  # noqa: ARG002 - the port's form
+        """What has become of the open session, while it may be paid, and of open disputes."""
+        checkout = purchase.open_checkout()
+        found = [
+            self._poll_dispute(purchase, payment_id, dispute_id)
+            for payment_id, payment in purchase.payments.items()
+            for dispute_id, dispute in payment.disputes.items()
+            if purchase.end_of(dispute_id, dispute) is None
+        ]
+        if checkout is not None and checkout.reference is not None and not purchase.granted:
+            found.append(self._poll_session(purchase, checkout.number, checkout.reference))
+        return [event for event in found if event is not None]
+
+    def _poll_session(self, purchase: Purchase, number: int, reference: str) -> PaymentEvent | None:
+        """Paid, expired or declined; None while the session is open or its money on its way."""
         with _asking():
-            session = (
-                self._client()
-                .v1.checkout.sessions.retrieve(purchase.provider_reference, params={"expand": ["payment_intent"]})
-                .to_dict()
-            )
+            found = self._client().v1.checkout.sessions.retrieve(reference, params={"expand": ["payment_intent"]})
+        session = found.to_dict()
         if session.get("status") == "expired":
-            return PaymentEvent(provider=self.name, type="expired", purchase_id=purchase.purchase_id)
+            return events.expired(purchase.purchase_id, number)
         if session.get("status") != "complete":
             return None
         if session.get("payment_status") == "paid":
-            return _paid(session, purchase.purchase_id)
-        intent = _maybe_map(session, "payment_intent")
+            return replace(events.paid(session, purchase.purchase_id), checkout=number)
+        intent = events.maybe_map(session, "payment_intent")
         if intent.get("status") in ("requires_payment_method", "canceled"):  # an asynchronous payment that failed
-            return _declined(purchase.purchase_id, _id(intent), intent)
+            return events.declined(purchase.purchase_id, intent.get("id"), number, intent)
         return None
+
+    def _poll_dispute(self, purchase: Purchase, payment_id: str, dispute_id: str) -> PaymentEvent | None:
+        """How a dispute ended; None while it is open, and for one that Stripe does not know."""
+        with _asking():
+            try:
+                dispute = self._client().v1.disputes.retrieve(dispute_id).to_dict()
+            except stripe.InvalidRequestError:
+                return None
+        type_ = events.DISPUTE_ENDS.get(str(dispute.get("status")))
+        if type_ is None:
+            return None
+        return replace(events.disputed(dispute, type_, purchase.purchase_id), payment_id=payment_id)
 
     def _intent(self, payment_id: str) -> dict[str, Any] | None:
         """The payment; None if Stripe has none by this id. Raises UnavailableError."""
@@ -195,15 +251,17 @@ def _asking() -> Iterator[None]:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Turn Stripe's refusal of what the buyer sent into a Problem."""
+    """Tell apart a start that cannot be repeated as it was, and terms that Stripe takes from nobody."""
     try:
         yield
+    except stripe.IdempotencyError as error:
+        raise RepeatedStartError from error
     except stripe.InvalidRequestError as error:
-        if error.code in ("amount_too_small", "amount_too_large"):
-            raise Problem("invalid_amount", "The total is less or more than can be paid by card.") from error
-        if error.param == "customer_email":
-            raise Problem("invalid_field", "payer.email: no address that the provider takes.") from error
-        raise
+        if error.param == "expires_at":  # a start repeated so late that its session would be too short
+            raise RepeatedStartError from error
+        raise PaymentRefusedError(f"{error.code} {error.param}") from error
+    except stripe.CardError as error:
+        raise PaymentRefusedError(str(error.code)) from error
 
 
 def _back(url: str, purchase_id: str) -> str:
@@ -211,169 +269,3 @@ def _back(url: str, purchase_id: str) -> str:
     parts = urlsplit(url.replace("{", "%7B").replace("}", "%7D"))
     query = f"{parts.query}&" if parts.query else ""
     return parts._replace(query=f"{query}purchase_id={quote(purchase_id, safe='')}").geturl()
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    """The object in a signed body, taken as it is: a buyer's name may hold what our own bodies may not."""
-    try:
-        event = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise Problem("invalid_json", "The body is not JSON.") from None
-    if not isinstance(event, dict):
-        raise Problem("invalid_field", "An event is an object.")
-    return event
-
-
-def _read_completed(session: dict[str, Any]) -> Webhook | None:
-    """Paid, unless the money is still on its way: then an `async_payment_…` event follows."""
-    return _read_paid(session) if session.get("payment_status") == "paid" else None
-
-
-def _read_paid(session: dict[str, Any]) -> Webhook:
-    account_id, purchase_id = _session_owner(session)
-    return Webhook(account_id, _paid(session, purchase_id))
-
-
-def _read_declined(session: dict[str, Any]) -> Webhook:
-    account_id, purchase_id = _session_owner(session)
-    return Webhook(account_id, _declined(purchase_id, _id(session.get("payment_intent"))))
-
-
-def _read_failed_card(intent: dict[str, Any]) -> Webhook | None:
-    """A card that was declined: the session stays open, so that the buyer can try another payment method."""
-    owner = _owner(_maybe_map(intent, "metadata"))
-    if owner is None:
-        return None
-    return Webhook(owner[0], _declined(owner[1], _id(intent), intent))
-
-
-def _read_expired(session: dict[str, Any]) -> Webhook:
-    account_id, purchase_id = _session_owner(session)
-    payment_id = _id(session.get("payment_intent"))
-    event = PaymentEvent(provider="stripe", type="expired", purchase_id=purchase_id, payment_id=payment_id)
-    return Webhook(account_id, event)
-
-
-def _read_refund(charge: dict[str, Any]) -> Webhook:
-    """A charge tells how much of it went back so far, in all."""
-    owner = _owner(_maybe_map(charge, "metadata"))
-    account_id, purchase_id = owner or (None, "")
-    event = PaymentEvent(
-        provider="stripe",
-        type="refunded",
-        purchase_id=purchase_id,
-        payment_id=_id(charge.get("payment_intent")),
-        amount=_cents(charge, "amount_refunded"),
-        currency=_currency(charge),
-    )
-    return Webhook(account_id, event)
-
-
-def _read_dispute(dispute: dict[str, Any]) -> Webhook:
-    return _dispute(dispute, "dispute_created")
-
-
-def _read_dispute_end(dispute: dict[str, Any]) -> Webhook:
-    """How it ended. An end that is not known here is for a person: the credits stay frozen."""
-    type_ = _DISPUTE_ENDS.get(str(dispute.get("status")))
-    if type_ is None:
-        raise Problem("invalid_field", "A dispute has ended in an unknown way.")
-    return _dispute(dispute, type_)
-
-
-def _dispute(dispute: dict[str, Any], type_: PaymentEventType) -> Webhook:
-    """A dispute has no metadata of ours: the payment's record tells whose it is."""
-    event = PaymentEvent(
-        provider="stripe",
-        type=type_,
-        purchase_id="",
-        payment_id=_id(dispute.get("payment_intent")),
-        amount=_cents(dispute, "amount"),
-        currency=_currency(dispute),
-        dispute_id=_id(dispute),
-    )
-    return Webhook(None, event)
-
-
-_READERS: Mapping[str, Callable[[dict[str, Any]], Webhook | None]] = MappingProxyType(
-    {
-        "checkout.session.completed": _read_completed,
-        "checkout.session.async_payment_succeeded": _read_paid,
-        "checkout.session.async_payment_failed": _read_declined,
-        "checkout.session.expired": _read_expired,
-        "payment_intent.payment_failed": _read_failed_card,
-        "charge.refunded": _read_refund,
-        "charge.dispute.created": _read_dispute,
-        "charge.dispute.closed": _read_dispute_end,
-    }
-)
-
-
-def _paid(session: dict[str, Any], purchase_id: str) -> PaymentEvent:
-    return PaymentEvent(
-        provider="stripe",
-        type="paid",
-        purchase_id=purchase_id,
-        payment_id=_id(session.get("payment_intent")),
-        amount=_cents(session, "amount_total"),
-        currency=_currency(session),
-    )
-
-
-def _declined(purchase_id: str, payment_id: str | None, intent: Mapping[str, Any] | None = None) -> PaymentEvent:
-    """A payment that failed, with the bank's code where it gave one, else Stripe's."""
-    error = _maybe_map(intent or {}, "last_payment_error")
-    return PaymentEvent(
-        provider="stripe",
-        type="declined",
-        purchase_id=purchase_id,
-        payment_id=payment_id,
-        reason=DECLINED,
-        support_code=error.get("decline_code") or error.get("code"),
-    )
-
-
-def _session_owner(session: dict[str, Any]) -> tuple[str | None, str]:
-    """The account and the purchase that a session names; nobody's unless it names both."""
-    metadata = _maybe_map(session, "metadata")
-    owner = _owner({**metadata, "purchase_id": session.get("client_reference_id") or metadata.get("purchase_id")})
-    return owner or (None, "")
-
-
-def _owner(metadata: Mapping[str, Any]) -> tuple[str, str] | None:
-    account_id, purchase_id = metadata.get("account_id"), metadata.get("purchase_id")
-    if not isinstance(account_id, str) or not isinstance(purchase_id, str) or not account_id or not purchase_id:
-        return None
-    return account_id, purchase_id
-
-
-def _id(value: Any) -> str | None:
-    """The id of what Stripe names by its id, or gives whole."""
-    found = value.get("id") if isinstance(value, dict) else value
-    return found if isinstance(found, str) and found else None
-
-
-def _map(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = value.get(name)
-    if not isinstance(found, dict):
-        raise Problem("invalid_field", f"{name}: not an object.")
-    return found
-
-
-def _maybe_map(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = value.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _cents(value: Mapping[str, Any], name: str) -> int:
-    found = value.get(name)
-    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
-        raise Problem("invalid_field", f"{name}: not a whole number of cents.")
-    return found
-
-
-def _currency(value: Mapping[str, Any]) -> str:
-    found = value.get("currency")
-    if not isinstance(found, str):
-        raise Problem("invalid_field", "currency: missing.")
-    return found.upper()

@@ -64,8 +64,9 @@ def sandbox_page_url() -> str:
 
 
 def return_origins() -> tuple[str, ...]:
-    """The origins that a buyer may be sent back to."""
-    return tuple(origin for origin in os.environ.get("RETURN_ORIGINS", "").split(",") if origin)
+    """The origins that a buyer may be sent back to; blanks and a closing slash are forgiven."""
+    origins = (origin.strip().rstrip("/") for origin in os.environ.get("RETURN_ORIGINS", "").split(","))
+    return tuple(origin for origin in origins if origin)
 
 
 def aws_endpoint_url() -> str:

@@ -25,6 +25,49 @@ def test_a_new_account_gets_five_free_credits() -> None:
     assert account.page().state.orders_processor == "inactive"
 
 
+@pytest.mark.parametrize(
+    "opening",
+    [
+        {},
+        {"auto_order": 12_000},
+        {"managed": 1, "finder": MAX_BALANCE, "ai_rewrite": 250},
+        {"auto_order": 0, "finder": 5},
+    ],
+    ids=str,
+)
+def test_an_account_that_moves_in_has_just_the_balances_it_brings(opening: dict[str, int]) -> None:
+    """Each above zero is a `granted` entry of its own with its reason; there is nothing free beside them."""
+    account = Account()
+    done = account.do(OpenAccount(PLATFORM, "active", opening)).done
+    brought = [("granted", unit, amount, "opening balance", "platform") for unit, amount in opening.items() if amount]
+    entries = account.page().entries
+    assert (done.did, done.count) == ("opened", 1 + len(brought))
+    assert (entries[0].kind, entries[0].changes) == ("opened", {"orders_processor": "active"})
+    assert [(one.kind, one.unit, one.posted, one.reason, one.actor) for one in entries[1:]] == brought
+    for unit in UNITS:
+        assert account.balance(unit) == (opening.get(unit, 0), 0)
+    check_books(account)
+
+
+@pytest.mark.parametrize("first", [None, {}, {"finder": 5}], ids=str)
+def test_an_account_moves_in_once(first: dict[str, int] | None) -> None:
+    """Opened again with whatever balances, it changes nothing, and gets no free credits either."""
+    account = Account()
+    account.do(OpenAccount(PLATFORM, "active", first))
+    page = account.page()
+    for again in (None, {}, {"auto_order": 12_000}):
+        assert account.do(OpenAccount(PLATFORM, "active", again)).done.did == "open_already"
+    assert account.page() == page
+
+
+def test_no_account_moves_in_with_more_than_a_balance_may_hold() -> None:
+    """409 `balance_limit`, and it is not opened at all."""
+    account = Account()
+    refused = account.refusal(OpenAccount(PLATFORM, "active", {"finder": 1, "managed": MAX_BALANCE + 1}))
+    assert (refused.code, refused.status) == ("balance_limit", 409)
+    assert account.store.head(account.account_id) is None
+
+
 def test_an_account_opened_twice_has_its_free_credits_once() -> None:
     """Opening again changes nothing, neither balance nor add-on."""
     account = opened(add_on="inactive")
@@ -149,11 +192,10 @@ def test_an_adjustment_needs_no_standing(status: str) -> None:
 
 
 @pytest.mark.parametrize("caller", [CLERK, Caller("clerk", "*", "s1")])
-def test_a_store_opens_and_adjusts_nothing(caller: Caller) -> None:
-    """Opening, standing and adjustments are 403 `store_forbidden` for a token that is bound to a store."""
+def test_a_store_changes_and_adjusts_nothing(caller: Caller) -> None:
+    """Standing and adjustments are 403 `store_forbidden` for a token that is bound to a store."""
     account = opened()
     for command in (
-        OpenAccount(caller, "active"),
         ChangeStanding(caller, {"status": "paused"}),
         adjust("finder", 1, caller=caller),
     ):

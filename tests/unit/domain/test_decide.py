@@ -333,6 +333,16 @@ def test_a_key_that_moved_nothing_does_not_name_its_neighbours_page() -> None:
     assert (key_of(decision, key).version, key_of(decision, key).hash) == (7, head.hash)
 
 
+def test_a_key_that_moved_nothing_needs_an_account() -> None:
+    """Every command with a key is refused before where there is no page to name."""
+    draft = Draft(ACCOUNT_ID, None, {}, CATALOG, NOW_MS)
+    with pytest.raises(BrokenInvariantError, match=r"^a key was kept for an account without a page$"):
+        draft.remember(idempotency(), 0)
+    with pytest.raises(BrokenInvariantError):
+        draft.remember_status(idempotency(), "queued", 1)
+    assert draft.changed == {}
+
+
 # ---------------------------------------------------------------- pages that must be absent
 
 

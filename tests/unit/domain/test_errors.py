@@ -10,11 +10,12 @@ CODES = {
     403: "store_forbidden orders_processor_inactive account_inactive balance_frozen",
     404: "account_not_found order_not_found product_not_found hold_not_found purchase_not_found coupon_not_found"
     " not_found",
-    409: "already_charged order_conflict invalid_transition coupon_exists balance_limit too_many_messages",
+    409: "already_charged order_conflict too_many_attempts invalid_transition coupon_exists balance_limit"
+    " too_many_messages",
     413: "body_too_large",
     415: "unsupported_media_type",
     422: "invalid_field unknown_field invalid_amount invalid_id invalid_limit unknown_rate unknown_package"
-    " coupon_invalid capture_exceeds_hold idempotency_key_reused",
+    " coupon_invalid payment_refused capture_exceeds_hold idempotency_key_reused",
     500: "internal_error",
     503: "try_again",
 }

@@ -134,6 +134,33 @@ def test_opening() -> None:
         assert code_of(OpenBody, bad) == code
 
 
+def test_an_account_that_moves_in_brings_balances() -> None:
+    """From 0.00 in any unit; none at all is not the same as not moving in."""
+    assert parse_body(OpenBody, {}).balances() is None
+    assert parse_body(OpenBody, {"opening": {}}).balances() == {}
+    brought = {"auto_order": "120.00", "ai_rewrite": "0.01", "finder": "0.00", "managed": "9999999999.99"}
+    expected = {"auto_order": 12_000, "ai_rewrite": 1, "finder": 0, "managed": 999_999_999_999}
+    assert parse_body(OpenBody, {"orders_processor": "active", "opening": brought}).balances() == expected
+
+
+@pytest.mark.parametrize(
+    ("opening", "code"),
+    [
+        ({"auto_order": "-0.01"}, "invalid_amount"),
+        ({"auto_order": 1}, "invalid_amount"),
+        ({"auto_order": "1"}, "invalid_amount"),
+        ({"auto_order": None}, "invalid_amount"),
+        ({"points": "1.00"}, "invalid_field"),
+        ({"AUTO_ORDER": "1.00"}, "invalid_field"),
+        ([], "invalid_field"),
+        ("120.00", "invalid_field"),
+    ],
+)
+def test_no_account_moves_in_with_anything_else(opening: object, code: str) -> None:
+    """Units and amounts are those of the contract."""
+    assert code_of(OpenBody, {"opening": opening}) == code
+
+
 @pytest.mark.parametrize(
     ("body", "changes"),
     [

@@ -1,5 +1,9 @@
 from typing import Any
 
+import pytest
+
+from autocredits.domain.purchases.calls import PurchaseRequest
+from autocredits.domain.purchases.coupons import Coupon, Terms
 from autocredits.domain.state import State
 from autocredits.domain.work.charging import quote
 from autocredits.edge import views
@@ -21,6 +25,7 @@ from tests.kit.builders import (
     requested,
     state_of,
 )
+from tests.kit.purchases import Shop, begin, checkout
 
 UNITS = ["auto_order", "ai_rewrite", "finder", "managed"]
 AT = "2025-11-24T16:00:00.000Z"  # the manual clock
@@ -228,4 +233,212 @@ def test_rates_and_packages_are_shown_whole() -> None:
         "credits": "20.00",
         "price": "9.90",
         "price_per_credit": "0.50",
+    }
+
+
+# ---------------------------------------------------------------- purchases and coupons
+
+
+def shown_purchase(shop: Shop) -> dict[str, Any]:
+    """The purchase as it is shown."""
+    return views.purchase_view(shop.purchase())
+
+
+def changed(shop: Shop) -> dict[str, Any]:
+    """What is shown of the purchase beside its terms."""
+    terms = {
+        "purchase_id",
+        "unit",
+        "credits",
+        "price",
+        "discount",
+        "bonus_credits",
+        "package",
+        "created_at",
+        "updated_at",
+    }
+    return {
+        name: value for name, value in shown_purchase(shop).items() if name not in terms | {"payment", "payment_method"}
+    }
+
+
+def bought(*events: tuple[Any, ...]) -> Shop:
+    """A shop whose 100 credits for 39.90 can be paid for, after these events."""
+    shop = Shop()
+    shop.start()
+    for event_type, *amount in events:
+        shop.event(event_type, *amount)
+    return shop
+
+
+NOTHING_YET = {"refunded": "0.00", "disputes": []}
+
+
+def test_a_purchase_that_has_begun_is_shown_whole() -> None:
+    """Its terms, and where it is paid."""
+    assert shown_purchase(bought()) == {
+        "purchase_id": "b1",
+        "status": "pending",
+        "package": "auto_order-100",
+        "unit": "auto_order",
+        "credits": "100.00",
+        "price": "39.90",
+        "discount": "0.00",
+        "bonus_credits": "0.00",
+        **NOTHING_YET,
+        "payment_method": "paypal",
+        "payment": {"provider": "paypal", "redirect_url": "https://pay"},
+        "created_at": AT,
+        "updated_at": AT,
+    }
+
+
+def test_a_purchase_shows_the_checkout_that_is_open() -> None:
+    """One whose start is under way has no address yet."""
+    shop = bought()
+    shop.do(begin())
+    shown = shown_purchase(shop)
+    assert (shown["payment_method"], shown["payment"]) == ("card", {"provider": "stripe"})
+    shop.do(checkout(number=2))
+    assert shown_purchase(shop)["payment"] == {"provider": "stripe", "redirect_url": "https://pay"}
+
+
+def test_a_purchase_with_a_coupon_shows_what_it_gives() -> None:
+    """Bonus credits are part of the credits; nothing to pay has no payment, and nothing that was paid."""
+    shop = Shop()
+    shop.make_coupon(bonus_credits=1000)
+    shop.start(coupon="C")
+    shown = shown_purchase(shop)
+    assert (shown["coupon"], shown["credits"], shown["bonus_credits"]) == ("C", "110.00", "10.00")
+    free = Shop()
+    free.make_coupon(percent_off=10_000, max_uses=1)
+    free.start(coupon="C")
+    shown = shown_purchase(free)
+    assert (shown["status"], shown["price"], shown["discount"], shown["payment"]) == ("credited", "0.00", "39.90", None)
+    assert changed(free) == {"status": "credited", "coupon": "C", **NOTHING_YET}
+
+
+def test_a_load_names_no_package() -> None:
+    """It is of `managed`."""
+    shop = Shop()
+    shop.start(request=PurchaseRequest(amount=2500))
+    shown = shown_purchase(shop)
+    assert (shown["unit"], shown["credits"], shown["price"], "package" in shown) == ("managed", "25.00", "25.00", False)
+
+
+@pytest.mark.parametrize(
+    ("events", "shown"),
+    [
+        ([("declined",)], {"status": "declined", **NOTHING_YET}),
+        ([("expired",)], {"status": "expired", **NOTHING_YET}),
+        ([("paid",)], {"status": "credited", "paid": "39.90", **NOTHING_YET}),
+        ([("paid",), ("refunded", 1000)], {"status": "credited", "paid": "39.90", "refunded": "10.00", "disputes": []}),
+        (
+            [("paid",), ("refunded", 3990), ("refund_failed", 990)],
+            {"status": "credited", "paid": "39.90", "refunded": "30.00", "disputes": []},
+        ),
+        (
+            [("paid", 5000)],
+            {"status": "review", "paid": "50.00", "review_reason": "wrong amount", **NOTHING_YET},
+        ),
+        (
+            [("paid", 5000), ("refunded", 5000)],
+            {"status": "canceled", "paid": "50.00", "refunded": "50.00", "disputes": []},
+        ),
+        (
+            [("paid",), ("dispute_created", 1000)],
+            {
+                "status": "disputed",
+                "paid": "39.90",
+                "refunded": "0.00",
+                "disputes": [{"dispute_id": "pay1", "amount": "10.00", "status": "open"}],
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_a_purchase_shows_what_became_of_it(events: list[tuple[Any, ...]], shown: dict[str, Any]) -> None:
+    """What was paid and refunded, its disputes, and why it waits."""
+    assert changed(bought(*events)) == shown
+
+
+def test_a_purchase_shows_every_dispute_with_its_end() -> None:
+    """However it ended: by the provider's word or by hand."""
+    shop = bought(("paid",))
+    for dispute_id, event_type in (("d3", "dispute_created"), ("d1", "dispute_won"), ("d2", "dispute_lost")):
+        shop.event(event_type, 1000, dispute_id=dispute_id)
+    ends = [("d1", "won"), ("d2", "lost"), ("d3", "open")]
+    disputes = shown_purchase(shop)["disputes"]
+    assert [(one["dispute_id"], one["status"]) for one in disputes] == ends
+    shop.review("dispute_lost", dispute_id="d3")
+    assert shown_purchase(shop)["disputes"][2] == {"dispute_id": "d3", "amount": "10.00", "status": "lost"}
+    assert "reviewed_by" not in shown_purchase(shop)
+
+
+@pytest.mark.parametrize(("decision", "status"), [("credit", "credited"), ("refuse", "canceled")])
+def test_a_purchase_that_was_reviewed_says_by_whom_and_why(decision: str, status: str) -> None:
+    """What was paid is shown all the same."""
+    shop = bought(("paid", 5000))
+    shop.review(decision)
+    decided = {"reviewed_by": "platform", "review_reason": "seen"}
+    assert changed(shop) == {"status": status, "paid": "50.00", **decided, **NOTHING_YET}
+
+
+def test_a_purchase_that_was_canceled_says_by_whom() -> None:
+    """Also if it was paid after all."""
+    shop = bought()
+    shop.cancel()
+    assert changed(shop) == {"status": "canceled", "canceled_by": "merchant", **NOTHING_YET}
+    shop.event("paid")
+    assert changed(shop) == {"status": "credited", "canceled_by": "merchant", "paid": "39.90", **NOTHING_YET}
+
+
+def test_of_two_payments_the_one_that_pays_is_shown() -> None:
+    """Beside it, why the other one waits."""
+    shop = bought(("paid", 5000))
+    shop.event("paid", payment_id="pay2")
+    assert changed(shop) == {"status": "review", "paid": "39.90", "review_reason": "wrong amount", **NOTHING_YET}
+
+
+def test_a_coupon_is_shown_with_its_uses() -> None:
+    """What it does not limit is left out; who made and closed it is told."""
+    made = {"code": "C", "percent_off": "10.00", "uses": 0, "closed": False, "created_by": "platform"}
+    shop = Shop()
+    assert views.coupon_view(shop.make_coupon(percent_off=1000)) == made
+    full = Coupon(
+        code="C",
+        amount_off=100,
+        packages=("p",),
+        starts_at=0,
+        ends_at=1000,
+        max_uses=2,
+        max_uses_per_account=1,
+        closed=True,
+        uses=2,
+        created_by="me",
+        closed_by="you",
+        made_by="request",
+    )
+    assert views.coupon_view(full) == {
+        "code": "C",
+        "amount_off": "1.00",
+        "packages": ["p"],
+        "starts_at": "1970-01-01T00:00:00.000Z",
+        "ends_at": "1970-01-01T00:00:01.000Z",
+        "max_uses": 2,
+        "max_uses_per_account": 1,
+        "uses": 2,
+        "closed": True,
+        "created_by": "me",
+        "closed_by": "you",
+    }
+
+
+def test_terms_are_shown_as_valid() -> None:
+    """A coupon that is not is refused."""
+    assert views.terms_view(Terms(3591, 399, 0)) == {
+        "valid": True,
+        "price": "35.91",
+        "discount": "3.99",
+        "bonus_credits": "0.00",
     }

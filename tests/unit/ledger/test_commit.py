@@ -11,11 +11,12 @@ from autocredits.domain.access import Caller
 from autocredits.domain.accounts import ChangeStanding, OpenAccount
 from autocredits.domain.decide import Command, Done, Draft, NotYet, RecordWrite
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon
+from autocredits.domain.purchases.calls import CloseCoupon, MakeCoupon, PlanPoll, TallyCoupon
 from autocredits.domain.purchases.coupons import Coupon
+from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import NO_ACCOUNT, KeyRecord, RecordKey
 from autocredits.domain.work.record import Work
-from autocredits.ledger.commit import Accepted, Ledger
+from autocredits.ledger.commit import NO_PAGE, Accepted, Ledger
 from autocredits.ledger.ports import Clock, ConflictError, Store, UnavailableError
 from tests.kit.books import check_books
 from tests.kit.builders import (
@@ -35,6 +36,7 @@ from tests.kit.builders import (
     queue_order,
     requested,
 )
+from tests.kit.purchases import Shop
 from tests.kit.spied import AnswerLostError, Behind, Spied, SteppedClock
 
 
@@ -318,10 +320,12 @@ def test_books_that_are_really_broken_are_told_at_once() -> None:
     place = (ACCOUNT_ID, ("order", "o1"))
     account.store.records[place] = account.store.records[place].replace('"credits": 100', '"credits": 101')
     page = account.page()
+    ledger, spied, clock = loop(account)
     with pytest.raises(BrokenInvariantError, match="held of auto_order would be -1"):
-        account.do(capture())
+        ledger.execute(ACCOUNT_ID, capture())
     assert account.page() == page
-    assert account.clock.waited_s == 0
+    assert (spied.names(), clock.waits) == (["head", "read", "snapshot"], [])
+    assert spied.calls[-1] == ("snapshot", ACCOUNT_ID, page.version + 1, [("order", "o1")])
 
 
 # ---------------------------------------------------------------- a table that lost a part
@@ -338,7 +342,7 @@ def test_a_record_of_a_lost_page_is_told_at_once() -> None:
     account = opened(1000)
     account.do(requested())
     ledger, spied, clock = loop(torn_at(3, account))
-    with pytest.raises(BrokenInvariantError, match="a page that is lost"):
+    with pytest.raises(BrokenInvariantError, match=r"^a record names a page that is lost$"):
         ledger.execute(ACCOUNT_ID, placed())
     assert (spied.names(), clock.waits) == (["head", "read", "snapshot"], [])
     assert account.work().status == "processing"
@@ -479,13 +483,13 @@ def test_an_answer_names_its_record_by_its_kind() -> None:
 
 COUPON = Coupon(code="C", percent_off=1)
 COUPON_KEY = ("coupon", "C")
-MADE = replace(COUPON, made_by="r1", rev=1)
-CLOSED = replace(MADE, closed=True, rev=2)
+MADE = replace(COUPON, created_by="platform", made_by="r1", rev=1)
+CLOSED = replace(MADE, closed=True, closed_by="platform", rev=2)
 
 
 def make(request_id: str = "r1") -> MakeCoupon:
     """A request to make the coupon."""
-    return MakeCoupon(coupon=COUPON, request_id=request_id)
+    return MakeCoupon(caller=PLATFORM, coupon=COUPON, request_id=request_id)
 
 
 def test_a_coupon_is_made_by_one_write() -> None:
@@ -511,7 +515,7 @@ def test_the_coupon_of_another_request_stands_in_the_way(failure: Exception | No
     ledger, spied, _ = loop(account, {"commit": [failure]})
     with pytest.raises(Problem, match="coupon_exists"):
         ledger.execute(NO_ACCOUNT, make())
-    assert spied.calls[-1] == ("snapshot", "", 1, [COUPON_KEY])
+    assert spied.calls[-1] == ("snapshot", "", NO_PAGE, [COUPON_KEY])
 
 
 def test_a_coupon_that_somebody_is_just_writing_is_tried_again() -> None:
@@ -521,7 +525,7 @@ def test_a_coupon_that_somebody_is_just_writing_is_tried_again() -> None:
     assert (spied.names(), clock.waits) == (["commit", "commit"], [0.02])
 
 
-@pytest.mark.parametrize("command", [make(), CloseCoupon("C")])
+@pytest.mark.parametrize("command", [make(), CloseCoupon(caller=PLATFORM, code="C")])
 def test_a_coupon_is_tried_for_eight_seconds(command: Command) -> None:
     """Then the outcome is unknown: `try_again`."""
     account = Account()
@@ -538,12 +542,12 @@ def test_a_coupon_is_closed_on_its_rev() -> None:
     account = Account()
     account.ledger().execute(NO_ACCOUNT, make())
     ledger, spied, _ = loop(account)
-    assert ledger.execute(NO_ACCOUNT, CloseCoupon("C")).record(Coupon) == CLOSED
+    assert ledger.execute(NO_ACCOUNT, CloseCoupon(caller=PLATFORM, code="C")).record(Coupon) == CLOSED
     assert spied.calls == [
         ("read", "", [COUPON_KEY]),
         ("commit", "", None, (RecordWrite(COUPON_KEY, CLOSED, 1),), None),
     ]
-    assert ledger.execute(NO_ACCOUNT, CloseCoupon("C")).record(Coupon) == CLOSED
+    assert ledger.execute(NO_ACCOUNT, CloseCoupon(caller=PLATFORM, code="C")).record(Coupon) == CLOSED
     assert spied.names() == ["read", "commit", "read"]
 
 
@@ -553,7 +557,7 @@ def test_a_closing_that_may_not_have_been_written_is_tried_again(failure: Except
     account = Account()
     account.ledger().execute(NO_ACCOUNT, make())
     ledger, spied, clock = loop(account, {"commit": [failure]})
-    assert ledger.execute(NO_ACCOUNT, CloseCoupon("C")).record(Coupon) == CLOSED
+    assert ledger.execute(NO_ACCOUNT, CloseCoupon(caller=PLATFORM, code="C")).record(Coupon) == CLOSED
     assert spied.names()[:3] == ["read", "commit", "read"]
     assert clock.waits == [0.02]
 
@@ -562,5 +566,86 @@ def test_a_coupon_that_is_not_there_is_not_closed() -> None:
     """`coupon_not_found`, confirmed as every refusal."""
     ledger, spied, _ = loop(Account())
     with pytest.raises(Problem, match="coupon_not_found"):
-        ledger.execute(NO_ACCOUNT, CloseCoupon("C"))
+        ledger.execute(NO_ACCOUNT, CloseCoupon(caller=PLATFORM, code="C"))
     assert spied.names() == ["read", "snapshot"]
+
+
+# ---------------------------------------------------------------- commands that need no page
+
+
+PURCHASE_KEY = ("purchase", "b1")
+
+
+def with_purchase() -> Shop:
+    """An account with a purchase that has begun, at page 2."""
+    shop = Shop()
+    shop.do(adjust("finder", 1))
+    shop.start()
+    return shop
+
+
+def without_page(shop: Shop, fails: dict[str, list[Exception | None]] | None = None) -> tuple[Accepted, Spied]:
+    """What came of planning a poll without the account's page, and what it asked of the store."""
+    ledger, spied, _ = loop(shop, fails)
+    return ledger.execute(ACCOUNT_ID, PlanPoll(purchase_id="b1"), reads_page=False), spied
+
+
+def test_a_command_that_needs_no_page_reads_none() -> None:
+    """Its record is read and written, on its rev alone."""
+    shop = with_purchase()
+    before = shop.purchase()
+    accepted, spied = without_page(shop)
+    assert spied.calls == [
+        ("read", ACCOUNT_ID, [PURCHASE_KEY]),
+        ("commit", ACCOUNT_ID, None, (RecordWrite(PURCHASE_KEY, accepted.record(Purchase), before.rev),), None),
+    ]
+    assert (accepted.head, accepted.record(Purchase).rev) == (None, before.rev + 1)
+
+
+def test_a_command_that_needs_no_page_works_where_none_can_be_read() -> None:
+    """A broken page of the account does not hold it up; a command that reads it is told."""
+    shop = with_purchase()
+    text, page_hash = shop.store.pages[ACCOUNT_ID][2]
+    shop.store.pages[ACCOUNT_ID][2] = (text.replace("finder", "managed"), page_hash)
+    accepted, _ = without_page(shop)
+    assert accepted.done.did == "polled"
+    with pytest.raises(BrokenInvariantError):
+        shop.do(PlanPoll(purchase_id="b1"))
+
+
+def test_a_record_that_names_a_page_is_no_fault_where_no_page_is_read() -> None:
+    """Whether the page is there is not asked."""
+    shop = with_purchase()
+    shop.event("paid")
+    del shop.store.pages[ACCOUNT_ID][3]
+    accepted, _ = without_page(shop)
+    assert accepted.record(Purchase).versions == (3,)
+
+
+def test_a_refusal_without_a_page_is_confirmed_by_its_records() -> None:
+    """No page that follows is looked for: the one that never exists stands for it."""
+    shop = with_purchase()
+    ledger, spied, _ = loop(shop)
+    with pytest.raises(Problem, match="purchase_not_found"):
+        ledger.execute(ACCOUNT_ID, PlanPoll(purchase_id="b2"), reads_page=False)
+    assert spied.calls[-1] == ("snapshot", ACCOUNT_ID, NO_PAGE, [("purchase", "b2")])
+    assert NO_PAGE == 0
+
+
+def test_a_conflict_without_a_page_is_decided_again() -> None:
+    """On what is there by then."""
+    shop = with_purchase()
+    accepted, spied = without_page(shop, {"commit": [ConflictError()]})
+    assert (accepted.done.did, spied.names()) == ("polled", ["read", "commit", "read", "commit"])
+
+
+def test_many_commands_may_need_no_page() -> None:
+    """They are one transaction."""
+    shop = with_purchase()
+    shop.make_coupon(percent_off=1)
+    shop.start("b2", coupon="C")
+    ledger, spied, _ = loop(shop)
+    commands: list[Command] = [PlanPoll(purchase_id="b1"), TallyCoupon(code="C")]
+    answers = ledger.execute_all(ACCOUNT_ID, commands, reads_page=False)
+    assert [answer.done.did for answer in answers if isinstance(answer, Accepted)] == ["polled", "tallied"]
+    assert spied.names() == ["read", "commit"]

@@ -35,6 +35,7 @@ from tests.kit.builders import (
     sourcing,
 )
 from tests.kit.memory import MemoryStore
+from tests.kit.purchases import CARD
 from tests.kit.spied import Spied
 
 STATUSES = ("queued", "processing", "ordered", "shipped", "failed")
@@ -377,8 +378,7 @@ def start(purchase_id: str) -> StartPurchase:
         idempotency=idempotency(),
         purchase_id=purchase_id,
         request=PurchaseRequest(package="auto_order-20"),
-        payment_method="card",
-        provider="stripe",
+        method=CARD,
     )
 
 
@@ -397,7 +397,7 @@ def test_a_purchase_is_read_under_its_id() -> None:
     account = purchases(NOW_MS)
     purchase = read_purchase(account.store, ACCOUNT_ID, "pur_0")
     assert isinstance(purchase, Purchase)
-    assert (purchase.purchase_id, purchase.status) == ("pur_0", "pending")
+    assert (purchase.purchase_id, purchase.status()) == ("pur_0", "pending")
     assert read_purchase(account.store, ACCOUNT_ID, "pur_1") is None
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
 
 from autocredits.ledger.ports import UnavailableError
 
@@ -13,7 +13,7 @@ MAX_AGE_S = 300
 
 @dataclass(frozen=True, slots=True)
 class AwsSecrets:
-    """A Secrets port on Secrets Manager; each secret is a JSON object."""
+    """A Secrets port on Secrets Manager; each secret is a JSON object. What is none holds nothing."""
 
     provider: SecretsProvider
 
@@ -23,6 +23,6 @@ class AwsSecrets:
             secret = self.provider.get(name, max_age=MAX_AGE_S, transform="json")
         except GetParameterError as error:
             raise UnavailableError("a secret cannot be read") from error
-        if not isinstance(secret, dict):
-            raise TypeError(f"the secret {name} is no JSON object")
-        return secret
+        except TransformParameterError:
+            return {}
+        return secret if isinstance(secret, dict) else {}

@@ -1,11 +1,11 @@
 """Commands that concern the whole account: opening, standing, settings, adjustments."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .access import Caller, check_manages, may_manage
+from .access import Caller, check_manages
 from .decide import Done, Draft, IdempotencyKey
-from .errors import Problem
 from .journal import Entry
 from .records import RecordKey
 from .state import check_limit, check_sufficient
@@ -13,13 +13,20 @@ from .state import check_limit, check_sufficient
 FREE_CREDITS = 500
 """Every new account gets 5.00 `auto_order` credits, once (docs/domain.md, "Rules"). Hundredths."""
 
+OPENING_REASON = "opening balance"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount:
-    """Opens the account with its free credits, once; a repeat changes nothing."""
+    """Opens the account with its free credits, once; a repeat changes nothing.
+
+    `opening` are the balances (hundredths by unit) of an account that moves in from another system: it gets them
+    instead of the free credits. None: it is a new one.
+    """
 
     caller: Caller
     orders_processor: str
+    opening: Mapping[str, int] | None = None
     expects_new: ClassVar[bool] = True
 
     def records(self) -> tuple[RecordKey, ...]:
@@ -27,15 +34,18 @@ class OpenAccount:
         return ()
 
     def decide(self, draft: Draft) -> Done:
-        """Raises Problem `store_forbidden`."""
-        if not may_manage(self.caller):
-            raise Problem("store_forbidden")
+        """Raises Problem `balance_limit`."""
         if draft.head is not None:
             return Done(did="open_already")
-        changes = {"orders_processor": self.orders_processor}
-        draft.add(Entry(kind="opened", actor=self.caller.actor, changes=changes))
-        draft.add(Entry(kind="granted", actor=self.caller.actor, unit="auto_order", posted=FREE_CREDITS))
-        return Done(did="opened", count=2)
+        actor = self.caller.actor
+        draft.add(Entry(kind="opened", actor=actor, changes={"orders_processor": self.orders_processor}))
+        if self.opening is None:
+            draft.add(Entry(kind="granted", actor=actor, unit="auto_order", posted=FREE_CREDITS))
+        for unit, amount in (self.opening or {}).items():
+            if amount:
+                check_limit(draft.state, unit, amount)
+                draft.add(Entry(kind="granted", actor=actor, unit=unit, posted=amount, reason=OPENING_REASON))
+        return Done(did="opened", count=len(draft.entries))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from .catalog import Catalog
-from .errors import Problem, require
-from .forms import KNOWN_FORM, form_of
+from .errors import BrokenInvariantError, Problem, require
+from .forms import form_of
 from .ids import entry_id
 from .journal import Entry, Page, apply, next_page
 from .records import KeyRecord, Record, RecordKey, Records, rev_of
@@ -136,7 +136,7 @@ class Draft:
     def put(self, key: RecordKey, record: Record) -> None:
         """Write the record. Raises Problem `try_again` where a newer release has written it in a form of its own."""
         before = self.records.get(key)
-        if before is not None and form_of(before) > KNOWN_FORM:
+        if before is not None and form_of(before) > before.FORM:
             raise Problem("try_again")
         self.records[key] = self.changed[key] = record
 
@@ -161,7 +161,9 @@ class Draft:
         return self._put_key(idempotency, **self._head_named(), status=status, attempt=attempt)
 
     def _head_named(self) -> dict[str, Any]:
-        return {"version": self.head.version, "hash": self.head.hash} if self.head else {"version": 0}
+        if self.head is None:
+            raise BrokenInvariantError("a key was kept for an account without a page")
+        return {"version": self.head.version, "hash": self.head.hash}
 
     def _put_key(self, idempotency: IdempotencyKey, **values: Any) -> KeyRecord:
         record = KeyRecord(key=idempotency.key, fingerprint=idempotency.fingerprint, **values)

@@ -9,9 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Protocol
 
-KNOWN_FORM = 1
-"""The highest form of a record that this release can write."""
-
 
 class Stored(Protocol):
     """Something with a stored form. `unknown` holds the stored fields that this release does not know."""

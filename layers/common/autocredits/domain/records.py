@@ -40,7 +40,9 @@ class Listing:
 
 
 class Record(Stored, Protocol):
-    """What can be written beside a page."""
+    """What can be written beside a page. `FORM` is the highest form that this release can write."""
+
+    FORM: ClassVar[int]
 
     @property
     def rev(self) -> int | None:
@@ -80,6 +82,7 @@ class KeyRecord:
     status: str | None = None
     attempt: int | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    FORM: ClassVar[int] = 1
     rev: ClassVar[None] = None
 
     def newest_version(self) -> int:

@@ -75,6 +75,11 @@ class OpenBody(Body):
     """PUT /accounts/{account_id}."""
 
     orders_processor: Literal["active", "inactive"] = "inactive"
+    opening: dict[Unit, AmountFromZero] | None = None
+
+    def balances(self) -> dict[str, int] | None:
+        """The balances that the account brings along; None: it is a new one."""
+        return None if self.opening is None else dict(self.opening.items())
 
 
 class StandingBody(Body):

@@ -39,11 +39,21 @@ class Payer(Body):
     email: Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
-class _PurchaseTerms(Body):
+class CheckoutBody(Body):
+    """POST …/purchases/{purchase_id}/checkout."""
+
     payment_method: PaymentMethod
-    coupon: Code | None = None
     return_url: Annotated[str, Field(max_length=MAX_RETURN_URL)] | None = None
     payer: Payer | None = None
+
+
+def parse_checkout(value: Any) -> CheckoutBody:
+    """How a purchase is to be paid instead. Raises Problem 422."""
+    return parse_body(CheckoutBody, value)
+
+
+class _PurchaseTerms(CheckoutBody):
+    coupon: Code | None = None
 
 
 class PackagePurchase(_PurchaseTerms):
@@ -119,6 +129,8 @@ class CouponBody(Body):
             raise Problem("invalid_field", "Send exactly one of percent_off, amount_off and bonus_credits.")
         if (self.percent_off or 0) > HUNDRED_PERCENT:
             raise Problem("invalid_amount", 'percent_off must be from "0.01" to "100.00".')
+        if self.percent_off == HUNDRED_PERCENT and self.max_uses is None:
+            raise Problem("invalid_field", "max_uses is required for 100.00 percent off.")
         if self.starts_at is not None and self.ends_at is not None and self.starts_at >= self.ends_at:
             raise Problem("invalid_field", "ends_at must be later than starts_at.")
         values = self.model_dump(exclude={"packages"})
@@ -140,5 +152,14 @@ class CouponCheck(Body):
 class ReviewBody(Body):
     """POST …/purchases/{purchase_id}/review."""
 
-    decision: Literal["credit", "refuse"]
+    decision: Literal["credit", "refuse", "dispute_won", "dispute_lost"]
+    dispute_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     reason: Reason
+
+
+def parse_review(value: Any) -> ReviewBody:
+    """A person's decision. Raises Problem 422, also for a `dispute_id` where none is decided on."""
+    body = parse_body(ReviewBody, value)
+    if body.dispute_id is not None and not body.decision.startswith("dispute_"):
+        raise Problem("invalid_field", "dispute_id is only allowed with dispute_won and dispute_lost.")
+    return body

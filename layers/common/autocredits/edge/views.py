@@ -8,6 +8,7 @@ from autocredits.domain.ids import hold_id
 from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
 from autocredits.domain.money import format_amount
 from autocredits.domain.purchases.coupons import Coupon, Terms
+from autocredits.domain.purchases.facts import Checkout
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.state import UNITS, Balance, State
 from autocredits.domain.times import format_time
@@ -251,32 +252,51 @@ def packages_view(packages: Iterable[Package]) -> View:
 
 def purchase_view(purchase: Purchase) -> View:
     """A purchase as it stands."""
-    payment: View | None = None
-    if purchase.provider is not None:
-        redirect = {} if purchase.redirect_url is None else {"redirect_url": purchase.redirect_url}
-        payment = {"provider": purchase.provider, **redirect}
-    shown = {"package": purchase.package, "coupon": purchase.coupon, "review_reason": purchase.review_reason}
+    reviewed, canceled = purchase.decided("credit", "refuse"), purchase.decided("cancel")
+    waiting = next(iter(purchase.waiting().values()), None)
+    _, payment = purchase.main_payment() or (None, None)
+    shown = {
+        "package": purchase.package,
+        "coupon": purchase.coupon,
+        "paid": format_amount(payment.amount) if payment else None,
+        "review_reason": reviewed.reason if reviewed else waiting.waits_for if waiting else None,
+        "reviewed_by": reviewed.actor if reviewed else None,
+        "canceled_by": canceled.actor if canceled else None,
+    }
     return {
         "purchase_id": purchase.purchase_id,
-        "status": purchase.status,
+        "status": purchase.status(),
         "unit": purchase.unit,
-        "credits": format_amount(purchase.granted()),
+        "credits": format_amount(purchase.total_credits()),
         "price": format_amount(purchase.price),
         "discount": format_amount(purchase.discount),
         "bonus_credits": format_amount(purchase.bonus_credits),
-        "refunded": format_amount(purchase.refunded),
+        "refunded": format_amount(payment.refunded() if payment else 0),
+        "disputes": [
+            {"dispute_id": dispute_id, "amount": format_amount(dispute.amount), "status": end or "open"}
+            for dispute_id, dispute, end in purchase.disputes()
+        ],
         "payment_method": purchase.payment_method,
-        "payment": payment,
+        "payment": _payment_view(purchase.open_checkout()),
         "created_at": format_time(purchase.created_at),
         "updated_at": format_time(purchase.updated_at),
         **{name: value for name, value in shown.items() if value is not None},
     }
 
 
+def _payment_view(checkout: Checkout | None) -> View | None:
+    """Where the open checkout is paid; None where nothing is to be paid."""
+    if checkout is None:
+        return None
+    redirect = {} if checkout.redirect_url is None else {"redirect_url": checkout.redirect_url}
+    return {"provider": checkout.provider, **redirect}
+
+
 def coupon_view(coupon: Coupon) -> View:
     """A coupon with its uses; what it does not limit is left out."""
     amounts = {name: getattr(coupon, name) for name in ("percent_off", "amount_off", "bonus_credits")}
     times = {"starts_at": coupon.starts_at, "ends_at": coupon.ends_at}
+    makers = {"created_by": coupon.created_by, "closed_by": coupon.closed_by}
     limits = {"max_uses": coupon.max_uses, "max_uses_per_account": coupon.max_uses_per_account}
     return {
         "code": coupon.code,
@@ -286,6 +306,7 @@ def coupon_view(coupon: Coupon) -> View:
         **{name: value for name, value in limits.items() if value is not None},
         "uses": coupon.uses,
         "closed": coupon.closed,
+        **{name: value for name, value in makers.items() if value is not None},
     }
 
 

@@ -14,11 +14,14 @@ from autocredits.domain.errors import BrokenInvariantError, Problem, require
 from autocredits.domain.journal import Page
 from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, Records
 
-from .ports import Clock, ConflictError, Snapshot, Store, UnavailableError
+from .ports import Clock, ConflictError, Store, UnavailableError
 
 BUDGET_S = 8.0
 BACKOFF_BASE_S = 0.02
 BACKOFF_CAP_S = 0.25
+
+NO_PAGE = 0
+"""The number of a page that never exists."""
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -62,17 +65,18 @@ class Ledger:
     clock: Clock
     catalog: Catalog
 
-    def execute(self, account_id: str, command: Command) -> Accepted:
+    def execute(self, account_id: str, command: Command, *, reads_page: bool = True) -> Accepted:
         """Do one command; NO_ACCOUNT for one that concerns no account, such as making a coupon.
 
+        A command to which the account's state does not matter needs no page, and works even if none can be read.
         Raises its Problem or NotYet, or Problem `try_again` when its outcome is unknown.
         """
-        (answer,) = self.execute_all(account_id, [command])
+        (answer,) = self.execute_all(account_id, [command], reads_page=reads_page and account_id != NO_ACCOUNT)
         if isinstance(answer, Accepted):
             return answer
         raise answer
 
-    def execute_all(self, account_id: str, commands: Sequence[Command]) -> list[Answer]:
+    def execute_all(self, account_id: str, commands: Sequence[Command], *, reads_page: bool = True) -> list[Answer]:
         """Do the commands in as few pages as they need, and answer each.
 
         Raises Problem `try_again` when the store does not let them through within 8 seconds, BrokenInvariantError for
@@ -84,7 +88,7 @@ class Ledger:
         pause_s = BACKOFF_BASE_S
         while pending := [index for index in range(len(commands)) if index not in answers]:
             try:
-                settled = self._attempt(account_id, [commands[index] for index in pending], found)
+                settled = self._attempt(account_id, [commands[index] for index in pending], found, reads_page)
             except ConflictError as conflict:
                 found, settled = conflict.records, {}
             except UnavailableError:
@@ -99,26 +103,33 @@ class Ledger:
                 pause_s = min(BACKOFF_CAP_S, pause_s * 2)
         return [answers[index] for index in range(len(commands))]
 
-    def _attempt(self, account_id: str, commands: Sequence[Command], found: Records) -> dict[int, Answer]:
+    def _attempt(
+        self,
+        account_id: str,
+        commands: Sequence[Command],
+        found: Records,
+        reads_page: bool,  # noqa: FBT001 - private, and named where it is decided
+    ) -> dict[int, Answer]:
         """Read, decide and write once; the answers, by position, of the commands that this settles.
 
         `found` are records that a cancelled write has just brought. Raises ConflictError, UnavailableError.
         """
-        head = None if account_id == NO_ACCOUNT else self.store.head(account_id)
+        head = self.store.head(account_id) if reads_page else None
+        following = (head.version if head else 0) + 1 if reads_page else NO_PAGE
         records = self._read(account_id, commands, found)
-        if _newest_version(records) > _version(head):
-            self._raise_stale_or_lost(account_id, head, commands)
+        if reads_page and _newest_version(records) >= following:
+            self._raise_stale_or_lost(account_id, following, commands)
         try:
             decision = decide(account_id, head, records, commands, catalog=self.catalog, now_ms=self.clock.now_ms())
         except BrokenInvariantError:
             # A stale record looks like broken books too. That is a conflict, and tried again; a defect is raised.
-            self._confirm(account_id, head, records, commands)
+            self._confirm(account_id, following, records, commands)
             raise
         refused = any(isinstance(outcome, Problem) for outcome in decision.outcomes)
         if decision.writes or decision.page:
             self.store.commit(account_id, decision.page, decision.writes, vacant=decision.vacant)
         elif refused:
-            self._confirm(account_id, head, records, commands)
+            self._confirm(account_id, following, records, commands)
             refused = False
         answers = enumerate(self._answer(account_id, decision.page or head, outcome) for outcome in decision.outcomes)
         # Something was just committed, so a refusal of the same run is out of date: it is decided again.
@@ -134,27 +145,26 @@ class Ledger:
         missing = sorted(keys - found.keys())
         return {**found, **(self.store.read(account_id, missing) if missing else {})}
 
-    def _raise_stale_or_lost(self, account_id: str, head: Page | None, commands: Sequence[Command]) -> None:
-        """Say why a record names a page newer than the one read. Always raises.
+    def _raise_stale_or_lost(self, account_id: str, following: int, commands: Sequence[Command]) -> None:
+        """Say why a record names a page that follows the newest one read. Always raises.
 
         Raises ConflictError if that page has appeared since, and BrokenInvariantError if one moment shows the record
         without it: a part of the table was lost.
         """
-        seen = self._snapshot(account_id, head, commands)
-        lost = not seen.page_exists and _newest_version(seen.records) > _version(head)
+        seen = self.store.snapshot(account_id, following, _keys_of(commands))
+        lost = not seen.page_exists and _newest_version(seen.records) >= following
         require(not lost, "a record names a page that is lost")
         raise ConflictError(seen.records)
 
-    def _confirm(self, account_id: str, head: Page | None, records: Records, commands: Sequence[Command]) -> None:
-        """Make sure that what a refusal was decided on is still so. Raises ConflictError with what is there instead."""
-        seen = self._snapshot(account_id, head, commands)
+    def _confirm(self, account_id: str, following: int, records: Records, commands: Sequence[Command]) -> None:
+        """Make sure that what a refusal was decided on is still so: no page follows, and the records are as read.
+
+        Raises ConflictError with what is there instead.
+        """
         keys = _keys_of(commands)
+        seen = self.store.snapshot(account_id, following, keys)
         if seen.page_exists or dict(seen.records) != {key: records[key] for key in keys if key in records}:
             raise ConflictError(seen.records)
-
-    def _snapshot(self, account_id: str, head: Page | None, commands: Sequence[Command]) -> Snapshot:
-        """Whether there is a page after `head`, and the records of the commands, at one moment."""
-        return self.store.snapshot(account_id, _version(head) + 1, _keys_of(commands))
 
     def _answer(self, account_id: str, page: Page | None, outcome: Outcome) -> Answer:
         """The outcome, with the page that its answer is made from.
@@ -172,10 +182,6 @@ class Ledger:
 
 def _keys_of(commands: Sequence[Command]) -> list[RecordKey]:
     return sorted({key for command in commands for key in command.records()})
-
-
-def _version(head: Page | None) -> int:
-    return head.version if head else 0
 
 
 def _newest_version(records: Records) -> int:

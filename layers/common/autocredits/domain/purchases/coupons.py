@@ -6,7 +6,7 @@ docs/domain.md, "Decisions where the model is silent".
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from autocredits.domain.decide import Draft
 from autocredits.domain.errors import Problem
@@ -23,8 +23,8 @@ class Coupon:
     """A coupon. Exactly one of the three benefits is set, in hundredths (of a percent, a dollar, a credit).
 
     `packages` are the names of the packages it is good for; None: all. Times are milliseconds, `starts_at ≤ t <
-    ends_at`. `uses` counts the purchases that were started with it and have not failed. `made_by` is the request that
-    made it, by which a retry of that request recognises its own work.
+    ends_at`. `uses` counts the purchases that were started with it and are not over unpaid. `created_by` and
+    `closed_by` are who did so; `made_by` is the request that made it, by which its retry recognises its own work.
     """
 
     code: str
@@ -38,9 +38,12 @@ class Coupon:
     max_uses_per_account: int | None = None
     closed: bool = False
     uses: int = 0
+    created_by: str | None = None
+    closed_by: str | None = None
     made_by: str | None = None
     rev: int = 0
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    FORM: ClassVar[int] = 1
 
     def newest_version(self) -> int:
         """No page of an account touches a coupon."""
@@ -67,12 +70,17 @@ def coupon_from_map(stored: Mapping[str, Any]) -> Coupon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CouponUse:
-    """How often one account has used a coupon."""
+    """How often one account has used a coupon, and how many of these uses the coupon's own count holds already.
+
+    A release before the second form counts a use in both records without saying that it did, so it must not write it.
+    """
 
     code: str
     uses: int = 0
+    tallied: int = 0
     rev: int = 0
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    FORM: ClassVar[int] = 2
 
     def newest_version(self) -> int:
         """No page touches it."""
@@ -84,7 +92,7 @@ class CouponUse:
 
     def to_map(self) -> dict[str, Any]:
         """The stored form; a count of zero is stored as well."""
-        return {**self.unknown, **{name: getattr(self, name) for name in _USE_FIELDS}}
+        return {**self.unknown, **{name: getattr(self, name) for name in _USE_FIELDS}, "form": self.FORM}
 
 
 _USE_FIELDS = field_names(CouponUse)
@@ -92,7 +100,8 @@ _USE_FIELDS = field_names(CouponUse)
 
 def coupon_use_from_map(stored: Mapping[str, Any]) -> CouponUse:
     """The account's uses of a stored form."""
-    return CouponUse(**from_map(_USE_FIELDS, stored))
+    # The first form was counted in the coupon as well.
+    return CouponUse(**{"tallied": stored.get("uses", 0), **from_map(_USE_FIELDS, stored)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +150,10 @@ def _invalid(reason: str, detail: str) -> Problem:
     return Problem("coupon_invalid", detail, reason=reason)
 
 
-def counted(coupon: Coupon, used: CouponUse | None, by: int) -> tuple[Coupon, CouponUse]:
-    """Both counters, moved by one use more (1) or less (-1); never below zero."""
-    used = used or CouponUse(code=coupon.code)
-    return (
-        replace(coupon, uses=max(0, coupon.uses + by), rev=coupon.rev + 1),
-        replace(used, uses=max(0, used.uses + by), rev=used.rev + 1),
-    )
+def tallied(coupon: Coupon, used: CouponUse) -> tuple[Coupon, CouponUse]:
+    """Both records, once the coupon's count holds all uses of the account; never below zero."""
+    uses = max(0, coupon.uses + used.uses - used.tallied)
+    return replace(coupon, uses=uses, rev=coupon.rev + 1), replace(used, tallied=used.uses, rev=used.rev + 1)
 
 
 def coupon_keys(code: str | None) -> tuple[RecordKey, ...]:
@@ -161,9 +167,19 @@ def read_coupon(draft: Draft, code: str) -> tuple[Coupon | None, CouponUse | Non
 
 
 def count_coupon(draft: Draft, code: str, by: int) -> None:
-    """Count one use of the coupon more (1) or less (-1)."""
+    """Count one use of the coupon more (1) or less (-1).
+
+    Where `max_uses` is set, the coupon's own count moves in the same transaction. Where it is not, only the account's
+    record is written, so that one account's purchases never wait for another's; the coupon's count follows later.
+    """
     coupon, used = read_coupon(draft, code)
-    if coupon is not None:
-        coupon, used = counted(coupon, used, by)
-        draft.put(("coupon", code), coupon)
-        draft.put(("coupon_use", code), used)
+    if coupon is None:
+        return
+    used = used or CouponUse(code=code)
+    used = replace(used, uses=max(0, used.uses + by))
+    if coupon.max_uses is None:
+        draft.put(("coupon_use", code), replace(used, rev=used.rev + 1))
+        return
+    coupon, used = tallied(coupon, used)
+    draft.put(("coupon", code), coupon)
+    draft.put(("coupon_use", code), used)

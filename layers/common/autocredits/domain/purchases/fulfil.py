@@ -1,6 +1,6 @@
-"""What payments do to a purchase: one grant however they become known, and what refunds and disputes take back.
+"""What becomes of a purchase: payment events add facts, and whatever the facts owe is entered.
 
-Every way in which a payment becomes known (a webhook, a scheduled poll) ends in the same `Fulfil`.
+Every way in (a webhook, a poll, a free total, a person's decision) ends in the same `settle`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,34 +15,51 @@ from autocredits.domain.money import MAX_BALANCE
 from autocredits.domain.records import RecordKey
 
 from .coupons import count_coupon, coupon_keys
-from .record import Payment, Purchase, grant, payment_key, put_purchase, read_purchase
+from .facts import MAX_FACTS, Checkout, Dispute, End, PaymentFacts
+from .first_form import UNKNOWN
+from .record import Payment, Purchase, payment_key, read_purchase
 
 PaymentEventType = Literal[
-    "paid", "declined", "canceled", "expired", "refunded", "dispute_created", "dispute_won", "dispute_lost"
+    "paid",
+    "declined",
+    "expired",
+    "refunded",
+    "refund_failed",
+    "dispute_created",
+    "dispute_won",
+    "dispute_lost",
 ]
+
+REFUND_FAILED = "A refund failed: its credits are given back."
+NOT_LOST = "A dispute was not lost after all: its credits are given back."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentEvent:
-    """What a provider says of a payment. `amount` is US cents: what was paid, or refunded so far in all.
+    """What a provider says of a payment. `amount` is US cents: paid, refunded in all so far, failed, or at stake.
 
-    `reason` is told to the merchant; `support_code`, why a payment was declined, only to support staff.
+    `checkout` is the number of the checkout it came through, `failed` the refunds that failed by their ids, where the
+    provider says so. `reason` is told to the merchant; `support_code`, why a payment was declined, only to support
+    staff.
     """
 
     provider: str
     type: PaymentEventType
     purchase_id: str
     payment_id: str | None = None
+    checkout: int | None = None
     amount: int = 0
     currency: str = "USD"
     reason: str | None = None
     dispute_id: str | None = None
+    refund_id: str | None = None
+    failed: tuple[tuple[str, int], ...] = ()
     support_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fulfil:
-    """Does what the event says, once, whatever is repeated, late or out of order.
+    """Adds what the event says to the facts, and settles what they owe.
 
     `coupon` is the purchase's coupon, which has to be known beforehand so that its records can be read.
     """
@@ -59,167 +76,261 @@ class Fulfil:
     def decide(self, draft: Draft) -> Done:
         """Raises Problem `account_not_found`, `purchase_not_found`, and NotYet for an event that comes too early."""
         check_exists(draft.head)
-        purchase = read_purchase(draft, self.event.purchase_id)
-        if not purchase.checkout and self.event.type != "expired":
-            raise NotYet  # its start is still under way
-        if not self.belongs(draft, purchase):
-            return Done(did="put_aside")
-        first = len(draft.entries)
-        before = purchase
-        purchase = _HANDLERS[self.event.type](draft, purchase, self.event)
-        if purchase == before:
-            return Done(did="nothing")
-        purchase = self.recount(draft, purchase)
-        purchase = replace(purchase, payment_id=purchase.payment_id or self.event.payment_id)
-        put_purchase(draft, purchase, moved=len(draft.entries) > first)
-        did = "put_aside" if purchase.status == "review" else purchase.status
-        return Done(did=did, first=first, count=len(draft.entries) - first)
+        before = read_purchase(draft, self.event.purchase_id)
+        self.check_time(before)
+        if not self.belongs(draft, before):
+            return Done(did="put_aside", record=before)
+        after = _FACTS[self.event.type](draft, before, self.event)
+        if after == before:
+            return Done(did="nothing", record=before)
+        if after.facts() > max(MAX_FACTS, before.facts()):
+            return Done(did="put_aside", record=before)
+        first, actor = len(draft.entries), f"payments:{self.event.provider}"
+        self.remember_payment(draft, before)
+        if self.event.type == "declined":
+            _enter(draft, after, "declined", actor, self.event.reason)
+        given_back = NOT_LOST if self.event.type == "dispute_won" else REFUND_FAILED
+        after = settle(draft, after, actor, self.event.reason, first=first, given_back=given_back)
+        waits = self.event.type == "paid" and self.event.payment_id in after.waiting()
+        did = "put_aside" if waits else after.status()
+        return Done(did=did, first=first, count=len(draft.entries) - first, record=after)
+
+    def check_time(self, purchase: Purchase) -> None:
+        """Raise NotYet while a start is under way, and for what befalls a payment that is not known yet.
+
+        What an earlier checkout brings is never too early, though the answer to its start was lost.
+        """
+        event, checkout = self.event, purchase.open_checkout()
+        started = checkout is not None and (checkout.reference is not None or _is_earlier(event, checkout))
+        if event.type != "expired" and not started and not purchase.granted:
+            raise NotYet
+        befalls = event.type not in ("paid", "declined", "expired") and event.currency == "USD"
+        if befalls and event.payment_id not in purchase.payments and _may_be_paid(purchase):
+            raise NotYet
 
     def belongs(self, draft: Draft, purchase: Purchase) -> bool:
-        """Whether the event fits the purchase: its payment was never seen with another one, and its money is dollars.
-
-        Of a purchase that was credited, only the payment that paid for it can be refunded or disputed, and a second
-        payment is for a person to settle.
-        """
-        if self.event.type == "refunded" and self.event.currency != "USD":
+        """Whether the event fits the purchase: its money is dollars, and its payment this purchase's first."""
+        event = self.event
+        if event.payment_id is not None:
+            known = draft.get(payment_key(event.provider, event.payment_id), Payment)
+            if known is not None and (known.account_id, known.purchase_id) != (draft.account_id, purchase.purchase_id):
+                return False
+        if event.type in ("declined", "expired"):
+            return True
+        if event.currency != "USD" or event.payment_id is None:
             return False
+        return event.payment_id in purchase.payments or (_may_be_paid(purchase) and event.amount > 0)
+
+    def remember_payment(self, draft: Draft, purchase: Purchase) -> None:
+        """Write to which purchase the payment belongs, the first time it is seen."""
         if self.event.payment_id is None:
-            return True
-        other = purchase.was_credited() and self.event.payment_id != purchase.payment_id
-        if other and self.event.type not in ("declined", "canceled", "expired"):
-            return False
-        key = payment_key(self.event.provider, self.event.payment_id)
-        known = draft.get(key, Payment)
-        if known is None:
-            payment = Payment(
-                provider=self.event.provider,
-                payment_id=self.event.payment_id,
-                account_id=draft.account_id,
-                purchase_id=purchase.purchase_id,
-            )
-            draft.put(key, payment)
-            return True
-        return (known.account_id, known.purchase_id) == (draft.account_id, purchase.purchase_id)
-
-    def recount(self, draft: Draft, purchase: Purchase) -> Purchase:
-        """Give the coupon's use back when the payment has failed, and count it again when it succeeds after all."""
-        counts = purchase.status not in ("declined", "canceled", "expired")
-        if purchase.coupon is None or counts == purchase.coupon_counted:
-            return purchase
-        count_coupon(draft, purchase.coupon, 1 if counts else -1)
-        return replace(purchase, coupon_counted=counts)
+            return
+        payment = Payment(
+            provider=self.event.provider,
+            payment_id=self.event.payment_id,
+            account_id=draft.account_id,
+            purchase_id=purchase.purchase_id,
+        )
+        if draft.get(payment.key(), Payment) is None:
+            draft.put(payment.key(), payment)
 
 
-def _explain(
-    draft: Draft, purchase: Purchase, event: PaymentEvent, kind: str, *, posted: int = 0, held: int = 0
+def _is_earlier(event: PaymentEvent, checkout: Checkout) -> bool:
+    return event.checkout is not None and event.checkout < checkout.number
+
+
+def _may_be_paid(purchase: Purchase) -> bool:
+    """Whether a payment that is not known yet would count: none has paid, and nobody has refused one."""
+    return not purchase.granted and not purchase.decided("refuse")
+
+
+def _payment_id(event: PaymentEvent) -> str:
+    """Its payment. Where an event needs one, `Fulfil.belongs` has seen to it that there is one."""
+    return event.payment_id or ""
+
+
+def _paid(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
+    """A payment. It pays if its amount is right; else a person decides on it."""
+    payment_id = _payment_id(event)
+    if payment_id in purchase.payments:
+        return purchase
+    waits_for = None
+    if event.amount != purchase.price:
+        waits_for = "wrong amount"
+    elif draft.state.balance(purchase.unit).posted + purchase.total_credits() > MAX_BALANCE:
+        waits_for = "the balance would exceed its limit"
+    payment = PaymentFacts(amount=event.amount, waits_for=waits_for)
+    paid_by = purchase.paid_by if waits_for else payment_id
+    return replace(purchase, payments={**purchase.payments, payment_id: payment}, paid_by=paid_by)
+
+
+def _declined(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
+    """A decline, told to the merchant once. The buyer may still pay another way."""
+    checkout = purchase.open_checkout()
+    if purchase.granted or checkout is None:
+        return purchase
+    number = event.checkout or checkout.number
+    decline = event.payment_id or f"checkout {number}"
+    if decline in purchase.declines:
+        return purchase
+    return replace(purchase, declines={**purchase.declines, decline: number})
+
+
+def _expired(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
+    """The end of a checkout, or of the whole purchase where the event names none."""
+    if purchase.granted:
+        return purchase
+    if event.checkout is None:
+        return replace(purchase, expired=True)
+    checkouts = (replace(one, expired=one.expired or one.number == event.checkout) for one in purchase.checkouts)
+    return replace(purchase, checkouts=tuple(checkouts))
+
+
+def _refunded(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
+    """A sum of refunds so far. A smaller one than told before is late."""
+    payment = purchase.payments[_payment_id(event)]
+    refunds = max(payment.refunds, event.amount)
+    return _with_payment(purchase, event, replace(payment, refunds=refunds, failed=_failed(payment, *event.failed)))
+
+
+def _refund_failed(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
+    """A refund that never reached the buyer."""
+    payment = purchase.payments[_payment_id(event)]
+    failed = _failed(payment, (event.refund_id or _payment_id(event), event.amount))
+    return _with_payment(purchase, event, replace(payment, failed=failed))
+
+
+def _failed(payment: PaymentFacts, *refunds: tuple[str, int]) -> Mapping[str, int]:
+    failed = dict(payment.failed)
+    for refund_id, amount in refunds:
+        failed[refund_id] = max(amount, failed.get(refund_id, amount))
+    return failed
+
+
+def _disputed(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
+    """A dispute, or its end: they may come in either order.
+
+    An open one whose id the first form did not keep is the one that is told next.
+    """
+    payment, dispute_id = purchase.payments[_payment_id(event)], event.dispute_id or _payment_id(event)
+    disputes = dict(payment.disputes)
+    if dispute_id not in disputes and UNKNOWN in disputes and purchase.end_of(UNKNOWN, disputes[UNKNOWN]) is None:
+        disputes[dispute_id] = disputes.pop(UNKNOWN)
+    known = disputes.get(dispute_id, Dispute(amount=event.amount))
+    disputes[dispute_id] = known.told(event.amount, _ENDS.get(event.type))
+    return _with_payment(purchase, event, replace(payment, disputes=disputes))
+
+
+_ENDS: Mapping[str, End] = MappingProxyType({"dispute_won": "won", "dispute_lost": "lost"})
+
+
+def _with_payment(purchase: Purchase, event: PaymentEvent, payment: PaymentFacts) -> Purchase:
+    return replace(purchase, payments={**purchase.payments, _payment_id(event): payment})
+
+
+_FACTS: Mapping[PaymentEventType, Callable[[Draft, Purchase, PaymentEvent], Purchase]] = MappingProxyType(
+    {
+        "paid": _paid,
+        "declined": _declined,
+        "expired": _expired,
+        "refunded": _refunded,
+        "refund_failed": _refund_failed,
+        "dispute_created": _disputed,
+        "dispute_won": _disputed,
+        "dispute_lost": _disputed,
+    }
+)
+
+
+def settle(
+    draft: Draft,
+    purchase: Purchase,
+    actor: str,
+    reason: str | None = None,
+    *,
+    first: int,
+    key: str | None = None,
+    given_back: str = REFUND_FAILED,
+) -> Purchase:
+    """Enter what the facts owe beyond what was entered before, recount the coupon, and write the purchase.
+
+    Credits are frozen as far as they are frozen already or available; a claw-back may take the balance below zero.
+    `first` is the index of the purchase's first entry in this draft; `given_back` explains why credits come back.
+    """
+    if not purchase.granted and (purchase.paid_by is not None or purchase.price == 0):
+        _enter(draft, purchase, _grant_kind(purchase), actor, reason, posted=purchase.total_credits(), key=key)
+        purchase = replace(purchase, granted=True)
+    to_freeze = purchase.to_freeze()
+    if to_freeze < purchase.frozen:
+        _enter(draft, purchase, "released", actor, reason, held=to_freeze - purchase.frozen)
+        purchase = replace(purchase, frozen=to_freeze)
+    purchase = _claw_back(draft, purchase, actor, reason, given_back)
+    more = min(to_freeze - purchase.frozen, draft.state.balance(purchase.unit).available())
+    if more > 0:
+        _enter(draft, purchase, "held", actor, reason, held=more)
+        purchase = replace(purchase, frozen=purchase.frozen + more)
+    purchase = replace(_recounted(draft, purchase), poll_failures=0)
+    return put_purchase(draft, purchase, moved=len(draft.entries) > first)
+
+
+def _claw_back(draft: Draft, purchase: Purchase, actor: str, reason: str | None, given_back: str) -> Purchase:
+    """Take what is owed beyond what was taken, or give back what was taken beyond it, as far as the balance's limit."""
+    room = max(0, MAX_BALANCE - draft.state.balance(purchase.unit).posted)
+    take = max(purchase.owed_back() - purchase.clawed_back, -room)
+    if take > 0:
+        _enter(draft, purchase, "clawed_back", actor, reason, posted=-take)
+    elif take < 0:
+        _enter(draft, purchase, _grant_kind(purchase), actor, given_back, posted=-take)
+    return replace(purchase, clawed_back=purchase.clawed_back + take)
+
+
+def _grant_kind(purchase: Purchase) -> str:
+    return "purchased" if purchase.package else "loaded"
+
+
+def _enter(
+    draft: Draft,
+    purchase: Purchase,
+    kind: str,
+    actor: str,
+    reason: str | None,
+    *,
+    posted: int = 0,
+    held: int = 0,
+    key: str | None = None,
 ) -> None:
-    """Enter what a payment event does to the purchase's unit."""
     draft.add(
         Entry(
             kind=kind,
-            actor=f"payments:{event.provider}",
+            actor=actor,
             unit=purchase.unit,
             posted=posted,
             held=held,
             purchase_id=purchase.purchase_id,
-            reason=event.reason,
+            reason=reason,
+            key=key,
         )
     )
 
 
-def _paid(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """Credit the purchase, whatever it was before; or put it in review where the payment is not what was asked."""
-    if not purchase.may_be_paid():
+def _recounted(draft: Draft, purchase: Purchase) -> Purchase:
+    """Give the coupon's use back once the purchase is over unpaid, and count it again if it is paid after all."""
+    counts = purchase.status() not in ("canceled", "expired")
+    if purchase.coupon is None or counts == purchase.coupon_counted:
         return purchase
-    if (event.amount, event.currency) != (purchase.price, "USD"):
-        return replace(purchase, status="review", review_reason="wrong amount or currency", payment_id=event.payment_id)
-    if draft.state.balance(purchase.unit).posted + purchase.granted() > MAX_BALANCE:
-        reason = "the balance would pass its limit"
-        return replace(purchase, status="review", review_reason=reason, payment_id=event.payment_id)
-    return replace(grant(draft, purchase, f"payments:{event.provider}"), payment_id=event.payment_id)
+    count_coupon(draft, purchase.coupon, 1 if counts else -1)
+    return replace(purchase, coupon_counted=counts)
 
 
-def _failed(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """Note that nothing will be paid for now; a declined payment is also told to the merchant."""
-    if purchase.status != "pending":
-        return purchase
-    if event.type == "declined":
-        _explain(draft, purchase, event, "declined")
-    return replace(purchase, status=event.type)
-
-
-def _refunded(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """Take back the refunded share. A sum no greater than one told before is late or repeated, and changes nothing."""
-    if purchase.may_be_paid():
-        raise NotYet
-    if event.amount <= purchase.refunded:
-        return purchase
-    whole = event.amount >= purchase.price and purchase.status in ("credited", "review")
-    refunded = replace(purchase, refunded=event.amount, status="refunded" if whole else purchase.status)
-    return _claw_back(draft, refunded, event) if purchase.was_credited() else refunded
-
-
-def _claw_back(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """Take back what is owed for all that was refunded or lost, even if the balance falls below zero.
-
-    What a dispute has frozen of it is released first.
-    """
-    owed = purchase.owed_back(purchase.refunded + purchase.lost)
-    if owed <= purchase.clawed_back:
-        return purchase
-    purchase = _freeze(draft, purchase, event, min(purchase.frozen, purchase.granted() - owed))
-    _explain(draft, purchase, event, "clawed_back", posted=purchase.clawed_back - owed)
-    return replace(purchase, clawed_back=owed)
-
-
-def _freeze(draft: Draft, purchase: Purchase, event: PaymentEvent, amount: int) -> Purchase:
-    """Have just `amount` credits of the purchase frozen."""
-    if amount > purchase.frozen:
-        _explain(draft, purchase, event, "held", held=amount - purchase.frozen)
-    elif amount < purchase.frozen:
-        _explain(draft, purchase, event, "released", held=amount - purchase.frozen)
-    return replace(purchase, frozen=amount)
-
-
-def _dispute_created(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """Freeze what is still available of the disputed share. A dispute that has ended already stays ended."""
-    if purchase.may_be_paid():
-        raise NotYet
-    if not purchase.was_credited() or purchase.dispute == "open" or _has_ended(purchase, event):
-        return purchase
-    at_stake = purchase.owed_back(purchase.refunded + purchase.lost + event.amount) - purchase.clawed_back
-    available = draft.state.balance(purchase.unit).available()
-    purchase = _freeze(draft, purchase, event, max(0, min(at_stake, available)))
-    return replace(purchase, status="disputed", dispute="open", dispute_id=event.dispute_id)
-
-
-def _has_ended(purchase: Purchase, event: PaymentEvent) -> bool:
-    return purchase.dispute in ("won", "lost") and purchase.dispute_id == event.dispute_id
-
-
-def _dispute_ended(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """Give the frozen credits back, and take the disputed share if the dispute was lost."""
-    if purchase.may_be_paid():
-        raise NotYet
-    if not purchase.was_credited() or _has_ended(purchase, event):
-        return purchase
-    purchase = _freeze(draft, purchase, event, 0)
-    if event.type == "dispute_won":
-        status = "refunded" if purchase.refunded and purchase.refunded >= purchase.price else "credited"
-        return replace(purchase, dispute="won", dispute_id=event.dispute_id, status=status)
-    lost = replace(purchase, dispute="lost", dispute_id=event.dispute_id, lost=purchase.lost + event.amount)
-    return replace(_claw_back(draft, lost, event), status="charged_back")
-
-
-_HANDLERS: Mapping[PaymentEventType, Callable[[Draft, Purchase, PaymentEvent], Purchase]] = MappingProxyType(
-    {
-        "paid": _paid,
-        "declined": _failed,
-        "canceled": _failed,
-        "expired": _failed,
-        "refunded": _refunded,
-        "dispute_created": _dispute_created,
-        "dispute_won": _dispute_ended,
-        "dispute_lost": _dispute_ended,
-    }
-)
+def put_purchase(draft: Draft, purchase: Purchase, *, moved: bool) -> Purchase:
+    """Write the purchase; `moved` tells that this draft's page holds entries of it."""
+    versions = (*purchase.versions, draft.version()) if moved else purchase.versions
+    written = replace(
+        purchase,
+        rev=purchase.rev + 1,
+        versions=versions,
+        updated_at=draft.at_ms(),
+        poll_at=purchase.next_poll(draft.now_ms),
+    )
+    draft.put(written.key(), written)
+    return written

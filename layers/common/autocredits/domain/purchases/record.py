@@ -1,16 +1,32 @@
-"""The records of buying: a purchase, and to which purchase a provider's payment belongs."""
+"""The record of a purchase. It keeps facts; its status and what it owes are pure functions of them.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+The rules stand in docs/contract.md, section 5 ("A purchase keeps facts"), and docs/domain.md, "Decisions where the
+model is silent". Beside it stands the record that says to which purchase a provider's payment belongs.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from autocredits.domain.decide import Draft
 from autocredits.domain.errors import Problem
 from autocredits.domain.forms import field_names, from_map, to_map
-from autocredits.domain.journal import Entry
 from autocredits.domain.money import divide_half_up
 from autocredits.domain.records import Listing, RecordList
 from autocredits.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
+
+from .facts import (
+    Checkout,
+    Decision,
+    Dispute,
+    End,
+    PaymentFacts,
+    checkout_from_map,
+    decision_from_map,
+    payment_facts_from_map,
+)
+from .first_form import FIELDS as FIRST_FORM
+from .first_form import facts_of
 
 PURCHASES = RecordList("purchases", "by_creation", 1)
 """An account's purchases, by their creation."""
@@ -23,27 +39,30 @@ POLL_DELAYS_MS = (
     *(hours * HOUR_MS for hours in range(1, 25)),
     *(days * DAY_MS for days in range(2, 31)),
 )
-"""When the provider is polled after the start of a purchase whose payment is not known: after 2, 10 and 30 minutes,
+"""When the provider is polled after the start of a checkout whose outcome is not known: after 2, 10 and 30 minutes,
 hourly for a day, daily for 30 days."""
 
-PAYABLE = ("pending", "declined", "canceled", "expired")
-"""The statuses in which a payment that succeeds is still credited."""
+RETRY_DELAYS_MS = tuple(minutes * MINUTE_MS for minutes in (1, 2, 4, 8, 16, 32, 60))
+"""When the provider is polled again after polls that failed one after the other; the last of these from then on."""
 
-CREDITED = ("credited", "disputed", "refunded", "charged_back")
-"""The statuses of a purchase whose credits were granted."""
+EXPIRES_MS = 30 * DAY_MS
+"""How long after its start an unpaid purchase expires."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
-    """A purchase. `credits` and `bonus_credits` are hundredths of `unit`, `price` and `refunded` US cents.
+    """A purchase: its frozen terms, its facts, and what was entered for them.
 
-    `price` is what is to be paid, after the coupon. `checkout` tells that the provider knows of it, `refused` that a
-    person has decided against it, `reviewed_by` which request settled its review, by which a retry of that request
-    recognises its own work. `refunded` and `lost` are the US cents that refunds and lost disputes took back,
-    `clawed_back` the credits that went with them, `frozen` those held while a dispute is open. `dispute` is how the
-    latest one stands, so that its end and its beginning may come in either order. `poll_at` is when the provider is
-    polled next, while the payment's outcome is not known.
+    Terms: `credits` and `bonus_credits` are hundredths of `unit`; `price`, after the coupon, and `discount` US cents;
+    `payment_method` is how it is to be paid now.
+    Facts: `checkouts` by their numbers from 1; `payments` and `declines` (the checkout's number) by the provider's ids;
+    `decisions`; `expired` tells that nobody paid in time. `paid_by` is the payment that pays, for ever.
+    Entered: `granted` tells that the credits were granted, `clawed_back` how many went back, `frozen` how many are held
+    while disputes are open. `coupon_counted` tells that the coupon's use is counted. `poll_at` is when the provider is
+    polled next, `poll_failures` how many polls have failed in a row.
     """
+
+    FORM: ClassVar[int] = 2
 
     purchase_id: str
     package: str | None = None
@@ -55,23 +74,17 @@ class Purchase:
     coupon: str | None = None
     coupon_counted: bool = False
     payment_method: str
-    provider: str | None = None
-    checkout: bool = False
-    redirect_url: str | None = None
-    provider_reference: str | None = None
-    return_url: str | None = None
-    status: str
-    payment_id: str | None = None
-    review_reason: str | None = None
-    refused: bool = False
-    reviewed_by: str | None = None
-    refunded: int = 0
-    lost: int = 0
+    checkouts: tuple[Checkout, ...] = ()
+    payments: Mapping[str, PaymentFacts] = field(default_factory=dict)
+    declines: Mapping[str, int] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
+    expired: bool = False
+    paid_by: str | None = None
+    granted: bool = False
     clawed_back: int = 0
     frozen: int = 0
-    dispute: Literal["open", "won", "lost"] | None = None
-    dispute_id: str | None = None
     poll_at: int | None = None
+    poll_failures: int = 0
     versions: tuple[int, ...] = ()
     created_at: int
     updated_at: int
@@ -86,27 +99,131 @@ class Purchase:
         """The newest page that touched this record; 0 if none has."""
         return self.versions[-1] if self.versions else 0
 
-    def next_poll(self, now_ms: int) -> int | None:
-        """When to poll the provider next, after now; None once the outcome is known, or after the last time."""
-        if self.status != "pending":
-            return None
-        return next((self.created_at + after for after in POLL_DELAYS_MS if self.created_at + after > now_ms), None)
-
-    def granted(self) -> int:
+    def total_credits(self) -> int:
         """All that the payment pays for, in hundredths of `unit`."""
         return self.credits + self.bonus_credits
 
-    def may_be_paid(self) -> bool:
-        """Whether a payment that succeeds now is credited."""
-        return self.status in PAYABLE and not self.refused
+    def open_checkout(self) -> Checkout | None:
+        """The checkout that the buyer can pay by; None where nothing was to be paid."""
+        return self.checkouts[-1] if self.checkouts else None
 
-    def was_credited(self) -> bool:
-        """Whether its credits were granted, whatever has become of them."""
-        return self.status in CREDITED
+    def facts(self) -> int:
+        """How many facts it keeps."""
+        told = len(self.checkouts) + len(self.declines) + len(self.decisions)
+        return told + sum(payment.facts() for payment in self.payments.values())
 
-    def owed_back(self, cents: int) -> int:
-        """What `cents` that were taken back in all take of the grant in all: its share, rounded half up."""
-        return divide_half_up(self.granted() * min(cents, self.price), self.price) if self.price else 0
+    def decided(self, *what: str) -> Decision | None:
+        """The newest decision of these kinds, if there is one."""
+        return next((decision for decision in reversed(self.decisions) if decision.what in what), None)
+
+    # ------------------------------------------------------------------ disputes and what went back
+
+    def end_of(self, dispute_id: str, dispute: Dispute) -> End | None:
+        """How a dispute ended; None: it is open. The provider's word beats a person's, then `lost` beats `won`."""
+        by_hand = {one.what for one in self.decisions if one.dispute_id == dispute_id}
+        hand: End | None = "lost" if "dispute_lost" in by_hand else "won" if "dispute_won" in by_hand else None
+        return dispute.ended or hand
+
+    def disputes(self) -> Iterator[tuple[str, Dispute, End | None]]:
+        """The disputes of the payments that count, with their ends; None: it is open. Each payment's by their ids.
+
+        After a grant another payment counts only while it waits for a person.
+        """
+        waiting = self.waiting()
+        for name, payment in self.payments.items():
+            if self.granted and name != self.paid_by and name not in waiting:
+                continue
+            for dispute_id in sorted(payment.disputes):
+                dispute = payment.disputes[dispute_id]
+                yield dispute_id, dispute, self.end_of(dispute_id, dispute)
+
+    def gone(self, payment: PaymentFacts, *, with_open: bool = False) -> int:
+        """How much of a payment was refunded or lost, in US cents; with what open disputes may yet take."""
+        taken = ("lost", None) if with_open else ("lost",)
+        lost = sum(one.amount for name, one in payment.disputes.items() if self.end_of(name, one) in taken)
+        return min(payment.amount, payment.refunded() + lost)
+
+    def waiting(self) -> dict[str, PaymentFacts]:
+        """The payments that wait for a person's decision and have not all gone back, in the order they were told.
+
+        One decision settles all of them: whichever was credited, the others are second payments.
+        """
+        if self.decided("credit", "refuse"):
+            return {}
+        return {
+            name: payment
+            for name, payment in self.payments.items()
+            if payment.waits_for and name != self.paid_by and self.gone(payment) < payment.amount
+        }
+
+    def main_payment(self) -> tuple[str, PaymentFacts] | None:
+        """The payment that is shown: the one that pays, else the first that waits, else the first; None without any."""
+        paying = {name: payment for name, payment in self.payments.items() if name == self.paid_by}
+        return next(iter((paying or self.waiting() or self.payments).items()), None)
+
+    # ------------------------------------------------------------------ what is owed
+
+    def paying(self) -> PaymentFacts | None:
+        """The payment that pays; None before there is one, and where nothing was to be paid."""
+        return None if self.paid_by is None else self.payments[self.paid_by]
+
+    def owed_back(self) -> int:
+        """The credits to claw back in all: the grant's share of what has gone, rounded half up."""
+        payment = self.paying()
+        return self._share(payment, self.gone(payment)) if payment else 0
+
+    def to_freeze(self) -> int:
+        """The credits that open disputes put at stake, beyond those owed back already."""
+        payment = self.paying()
+        return self._share(payment, self.gone(payment, with_open=True)) - self.owed_back() if payment else 0
+
+    def _share(self, payment: PaymentFacts, cents: int) -> int:
+        return divide_half_up(self.total_credits() * cents, payment.amount)
+
+    # ------------------------------------------------------------------ status
+
+    def status(self) -> str:
+        """How the purchase stands: the first that fits (docs/contract.md, section 5)."""
+        if self.waiting():
+            return "review"
+        if self.granted:
+            return self._status_of_grant()
+        if self.payments or self.decided("cancel", "payment_refused"):
+            return "canceled"
+        checkout = self.open_checkout()
+        if self.expired or (checkout and checkout.expired):
+            return "expired"
+        return "declined" if checkout and checkout.number in self.declines.values() else "pending"
+
+    def _status_of_grant(self) -> str:
+        payment = self.paying()
+        if payment is None:
+            return "credited"
+        ends = {self.end_of(name, dispute) for name, dispute in payment.disputes.items()}
+        if None in ends:
+            return "disputed"
+        if "lost" in ends:
+            return "charged_back"
+        return "refunded" if payment.refunded() >= payment.amount else "credited"
+
+    def next_poll(self, now_ms: int) -> int | None:
+        """When to poll the provider next, after now: while it may still be paid, and daily while a dispute is open.
+
+        After a poll that failed: in a minute, doubling, at most an hour.
+        """
+        if self.poll_failures:
+            return now_ms + RETRY_DELAYS_MS[min(self.poll_failures, len(RETRY_DELAYS_MS)) - 1]
+        if any(end is None for _, _, end in self.disputes()):
+            return now_ms + DAY_MS
+        checkout, expires_at = self.open_checkout(), self.created_at + EXPIRES_MS
+        if checkout is None or self.status() not in ("pending", "declined"):
+            return None
+        if now_ms >= expires_at:
+            return now_ms + HOUR_MS  # the poll that was to expire it has failed
+        times = (checkout.started_at + after for after in POLL_DELAYS_MS)
+        return min(expires_at, next((at for at in times if at > now_ms), expires_at))
+
+    # ------------------------------------------------------------------ lists and stored form
 
     def listings(self) -> tuple[Listing, ...]:
         """Purchases are listed by their creation, and by when their provider is to be polled."""
@@ -116,11 +233,40 @@ class Purchase:
         return created, Listing(DUE_PURCHASES, self.poll_at, self.purchase_id)
 
     def to_map(self) -> dict[str, Any]:
-        """The stored form. `poll_at` is stored under its old name."""
+        """The stored form, with the fields that the release before decides by. `poll_at` has kept its old name."""
         stored = to_map(self, _PURCHASE_FIELDS)
         if "poll_at" in stored:
             stored["look_at"] = stored.pop("poll_at")
-        return stored
+        for name in ("checkouts", "decisions"):
+            if name in stored:
+                stored[name] = [fact.to_map() for fact in getattr(self, name)]
+        if self.payments:
+            stored["payments"] = {name: payment.to_map() for name, payment in self.payments.items()}
+            stored["payment_order"] = list(self.payments)  # a map has no order
+        return {**stored, **self._first_form(), "form": self.FORM}
+
+    def _first_form(self) -> dict[str, Any]:
+        """What the release before this one reads instead of the facts."""
+        checkout = self.open_checkout()
+        payment_id, payment = self.main_payment() or (None, None)
+        disputes = list(self.disputes())
+        refusal, waiting = self.decided("refuse"), next(iter(self.waiting().values()), None)
+        fields = {
+            "status": self.status(),
+            "provider": checkout.provider if checkout else None,
+            "checkout": checkout is not None and checkout.reference is not None,
+            "provider_reference": checkout.reference if checkout else None,
+            "redirect_url": checkout.redirect_url if checkout else None,
+            "return_url": checkout.return_url if checkout else None,
+            "payment_id": payment_id,
+            "review_reason": refusal.reason if refusal else waiting.waits_for if waiting else None,
+            "refused": refusal is not None,
+            "refunded": payment.refunded() if payment else 0,
+            "lost": sum(dispute.amount for _, dispute, end in disputes if end == "lost"),
+            "dispute_id": disputes[-1][0] if disputes else None,
+            "dispute": (disputes[-1][2] or "open") if disputes else None,
+        }
+        return {name: value for name, value in fields.items() if value}
 
 
 _PURCHASE_FIELDS = field_names(Purchase)
@@ -128,8 +274,16 @@ _PURCHASE_FIELDS = field_names(Purchase)
 
 def purchase_from_map(stored: Mapping[str, Any]) -> Purchase:
     """The purchase of a stored form."""
+    if stored.get("form", 1) == 1:
+        stored = facts_of(stored)
     renamed = {"poll_at" if name == "look_at" else name: value for name, value in stored.items()}
-    values = from_map(_PURCHASE_FIELDS, renamed)
+    names = (*_PURCHASE_FIELDS, "payment_order")
+    values = from_map(names, {name: value for name, value in renamed.items() if name not in FIRST_FORM})
+    payments = values.get("payments", {})
+    order = values.pop("payment_order", payments)
+    values["checkouts"] = tuple(map(checkout_from_map, values.get("checkouts", ())))
+    values["decisions"] = tuple(map(decision_from_map, values.get("decisions", ())))
+    values["payments"] = {name: payment_facts_from_map(payments[name]) for name in order}
     return Purchase(**{"price": 0, **values, "versions": tuple(values.get("versions", ()))})
 
 
@@ -141,38 +295,6 @@ def read_purchase(draft: Draft, purchase_id: str) -> Purchase:
     return purchase
 
 
-def put_purchase(draft: Draft, purchase: Purchase, *, moved: bool) -> Purchase:
-    """Write the purchase; `moved` tells that this draft's page holds entries of it."""
-    versions = (*purchase.versions, draft.version()) if moved else purchase.versions
-    written = replace(
-        purchase,
-        rev=purchase.rev + 1,
-        versions=versions,
-        updated_at=draft.at_ms(),
-        poll_at=purchase.next_poll(draft.now_ms),
-    )
-    draft.put(written.key(), written)
-    return written
-
-
-def grant(
-    draft: Draft, purchase: Purchase, actor: str, *, key: str | None = None, reason: str | None = None
-) -> Purchase:
-    """Credit all that the purchase pays for, in one entry."""
-    draft.add(
-        Entry(
-            kind="purchased" if purchase.package else "loaded",
-            actor=actor,
-            unit=purchase.unit,
-            posted=purchase.granted(),
-            purchase_id=purchase.purchase_id,
-            key=key,
-            reason=reason,
-        )
-    )
-    return replace(purchase, status="credited", review_reason=None)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     """To which purchase a provider's payment belongs: the first that it was seen with, for ever."""
@@ -182,6 +304,7 @@ class Payment:
     account_id: str
     purchase_id: str
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    FORM: ClassVar[int] = 1
     rev: ClassVar[None] = None
 
     def key(self) -> tuple[str, str]:

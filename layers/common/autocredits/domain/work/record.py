@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from autocredits.domain.forms import field_names, from_map, to_map
 from autocredits.domain.records import Listing, RecordList
@@ -107,6 +107,7 @@ class Work:
     status_at: int
     rev: int = 0
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    FORM: ClassVar[int] = 1
 
     def key(self) -> tuple[str, str]:
         """What names this record within its account."""
