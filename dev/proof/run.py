@@ -146,7 +146,9 @@ def pair_table(lines: Sequence[Line]) -> str:
 def main() -> None:
     """Run the parts that are named, or all, as far as they have not passed for this commit; then print the results."""
     parser = argparse.ArgumentParser(description="The proof.")
-    parser.add_argument("part", nargs="*", choices=[*(part.name for part in PARTS), []], help="which; all if none")
+    names = [part.name for part in PARTS]
+    # Without any, argparse takes the empty list itself for a choice.
+    parser.add_argument("part", nargs="*", choices=[*names, []], metavar="part", help=f"all, or: {', '.join(names)}")
     asked = parser.parse_args().part
     parts = [part for part in PARTS if part.name in asked or not asked]
     at = commit()

@@ -68,7 +68,7 @@ CALLS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/purchases/x/checkout", {"payment_method": "card"}),
     ("POST", "/purchases/x/cancel", None),
 ]
-PLATFORMS: list[tuple[str, str, dict[str, Any] | None]] = [
+PLATFORM_ALONE: list[tuple[str, str, dict[str, Any] | None]] = [
     ("PUT", "/accounts/{account}", {}),
     ("PATCH", "/accounts/{account}", {"status": "paused"}),
     ("POST", "/accounts/{account}/adjustments", {"unit": "auto_order", "amount": "1.00", "reason": "test"}),
@@ -169,7 +169,9 @@ def test_a_foreign_account_is_as_one_that_does_not_exist(
     assert merchant.standing()["version"] == 1
 
 
-@pytest.mark.parametrize(("method", "path", "body"), PLATFORMS, ids=lambda part: part if isinstance(part, str) else "")
+@pytest.mark.parametrize(
+    ("method", "path", "body"), PLATFORM_ALONE, ids=lambda part: part if isinstance(part, str) else ""
+)
 def test_what_is_the_platforms_alone_is_there_for_nobody_else(
     stack: Stack, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
