@@ -48,6 +48,7 @@ PARTS: Mapping[str, Sequence[str]] = {
 JUDGES = (
     *("tests/unit", "tests/mutants", "tests/outages/test_ledger_faults.py"),
     "tests/simulation/test_pairs.py::test_pairs[0]",
+    "tests/simulation/test_pairs.py::test_pairs_with_buying[0]",
     "tests/simulation/test_schedules.py::test_three_deliveries_with_two_faults[0]",
     "tests/simulation/test_schedules.py::test_random_schedules[0]",
 )

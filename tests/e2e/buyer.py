@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import requests
 
+from tests.e2e.merchant import fresh
 from tests.kit.stack import Stack, sign
 
 
@@ -73,7 +74,7 @@ class Buyer:
 
 def opened_buyer(stack: Stack) -> Buyer:
     """A fresh account with the add-on."""
-    buyer = Buyer(stack, f"buyer-{uuid4().hex[:12]}")
+    buyer = Buyer(stack, fresh("buyer"))
     assert buyer.call("PUT", "", json={"orders_processor": "active"}).status_code == 201
     return buyer
 

@@ -6,6 +6,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
+from tests.e2e.buyer import fresh_code
 from tests.e2e.merchant import Merchant, fresh, opened, refusal, work
 from tests.kit.stack import KEY_ID, Stack
 
@@ -67,14 +68,14 @@ CALLS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/purchases/x/checkout", {"payment_method": "card"}),
     ("POST", "/purchases/x/cancel", None),
 ]
-PLATFORMS: list[tuple[str, str, dict[str, Any] | None]] = [
+PLATFORM_ALONE: list[tuple[str, str, dict[str, Any] | None]] = [
     ("PUT", "/accounts/{account}", {}),
     ("PATCH", "/accounts/{account}", {"status": "paused"}),
     ("POST", "/accounts/{account}/adjustments", {"unit": "auto_order", "amount": "1.00", "reason": "test"}),
     ("POST", "/accounts/{account}/purchases/x/review", {"decision": "credit", "reason": "test"}),
-    ("POST", "/coupons", {"code": "X", "percent_off": "10.00"}),
-    ("GET", "/coupons/X", None),
-    ("DELETE", "/coupons/X", None),
+    ("POST", "/coupons", {"code": "NOBODYS", "percent_off": "10.00"}),
+    ("GET", "/coupons/{coupon}", None),
+    ("DELETE", "/coupons/{coupon}", None),
 ]
 NOWHERE = [
     ("GET", "/v1"),
@@ -168,22 +169,30 @@ def test_a_foreign_account_is_as_one_that_does_not_exist(
     assert merchant.standing()["version"] == 1
 
 
-@pytest.mark.parametrize(("method", "path", "body"), PLATFORMS, ids=lambda part: part if isinstance(part, str) else "")
+@pytest.mark.parametrize(
+    ("method", "path", "body"), PLATFORM_ALONE, ids=lambda part: part if isinstance(part, str) else ""
+)
 def test_what_is_the_platforms_alone_is_there_for_nobody_else(
     stack: Stack, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     """The account's own token, a store's, a stranger's and one without an account: the same 404, nothing is done."""
-    merchant = opened(stack)
+    merchant, code = opened(stack), fresh_code()
+    coupon = stack.call("POST", "/v1/coupons", json={"code": code, "percent_off": "10.00"}).json()
     callers = [(merchant.account_id, ""), (merchant.account_id, "one"), (fresh("other"), ""), ("", ""), ("*", "one")]
+    sent = [body] if body is None else [body, {"nonsense": True}]
     bodies = []
     for account_id in (merchant.account_id, fresh("nobody")):
+        called = "/v1" + path.format(account=account_id, coupon=code)
         for account, store in callers:
-            called = path.format(account=account_id)
-            answer = stack.call(method, f"/v1{called}", account=account, store=store, key=fresh("key"), json=body)
-            assert refusal(answer) == (404, "not_found")
-            bodies.append(answer.json() | {"request_id": ""})
+            answers = [
+                stack.call(method, called, account=account, store=store, key=fresh("key"), json=one) for one in sent
+            ]
+            assert [refusal(answer) for answer in answers] == [(404, "not_found")] * len(sent)
+            bodies += [answer.json() | {"request_id": ""} for answer in answers]
     assert bodies == [bodies[0]] * len(bodies)
     assert merchant.standing()["version"] == 1
+    assert stack.call("GET", f"/v1/coupons/{code}").json() == coupon
+    assert refusal(stack.call("GET", "/v1/coupons/NOBODYS")) == (404, "coupon_not_found")
 
 
 def test_catalogues_need_an_account_claim(stack: Stack) -> None:

@@ -27,6 +27,10 @@ class Scenario:
         (first, one), (second, other) = self.deliveries[:2]
         return f"{first} + {'redelivery' if (first, one) == (second, other) else second}"
 
+    def buys(self) -> bool:
+        """Whether one of the kinds has to do with buying."""
+        return any(kind in BUYING for kind, _ in self.deliveries)
+
 
 ALONGSIDE = ("debit", "auto_order.requested", "adjustment", "standing", "paid", "disputed", "refunded")
 """The kinds that meet those of the other trade: between work and purchases there is nothing but the account's pages."""

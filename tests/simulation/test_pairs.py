@@ -1,25 +1,23 @@
 """Two deliveries, in every order, with every single fault at every call (exhaustive in `make prove`)."""
 
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 import pytest
 
 from tests.kit.figures import seed, size, tally
-from tests.simulation.runs import exhaust, pairs, sample
+from tests.simulation.runs import Scenario, exhaust, pairs, sample
 from tests.simulation.world import simulated
 
 CHUNKS = 24
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_pairs(chunk: int) -> None:
-    """No order of two deliveries, and no fault at any of their calls, breaks the books or makes an answer untrue."""
+def meet(scenarios: Sequence[Scenario], random: Random) -> None:
+    """Every run of the scenarios, or some of them by chance."""
     runs, faults = Counter[str](), Counter[str]()
-    random = Random(seed() + chunk)
     with simulated():
-        for scenario in pairs()[chunk::CHUNKS]:
+        for scenario in scenarios:
             some = size(test=10, prove=0)
             found = sample(scenario, random, some, faults=1) if some else exhaust(scenario, faults=1)
             for run in found:
@@ -29,3 +27,17 @@ def test_pairs(chunk: int) -> None:
     tally(**{f"pair: {pair}": count for pair, count in runs.items()})
     tally(**{f"pair: {pair}, faults": count for pair, count in faults.items()})
     assert runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_pairs(chunk: int) -> None:
+    """No order of two deliveries, and no fault at any of their calls, breaks the books or makes an answer untrue."""
+    meet([one for one in pairs() if not one.buys()][chunk::CHUNKS], Random(seed() + chunk))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_pairs_with_buying(chunk: int) -> None:
+    """Nor where a purchase, its news or a coupon is one of the two."""
+    meet([one for one in pairs() if one.buys()][chunk::CHUNKS], Random(seed() + CHUNKS + chunk))

@@ -92,6 +92,9 @@ FORMS: dict[str, tuple[dict[str, Any], str, Purchase]] = {
         replace(READ, decisions=(Decision(what="cancel", actor="earlier"),)),
     ),
     "review": ({**PAID, "status": "review", "review_reason": "wrong amount or currency"}, "review", waited()),
+    "review, for a reason that was not kept": (
+        {**PAID, "status": "review"}, "review", waited("wrong amount")
+    ),
     "review, refunded in part": (
         {**PAID, "status": "review", "review_reason": "wrong amount or currency", "refunded": 1000},
         "review",
@@ -101,6 +104,11 @@ FORMS: dict[str, tuple[dict[str, Any], str, Purchase]] = {
         {**PAID, "status": "canceled", "refused": True, "review_reason": "not ours", "reviewed_by": "r1"},
         "canceled",
         replace(waited("not ours"), decisions=refusal("not ours", "r1")),
+    ),
+    "canceled, refused for a reason that was not kept": (
+        {**PAID, "status": "canceled", "refused": True},
+        "canceled",
+        replace(waited("wrong amount"), decisions=(Decision(what="refuse", actor="earlier"),)),
     ),
     "credited": ({**PAID, "status": "credited"}, "credited", paid()),
     "credited by hand": (

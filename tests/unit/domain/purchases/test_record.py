@@ -108,6 +108,7 @@ STATUSES: dict[str, tuple[Purchase, str]] = {
     ),
     "a payment of another amount, disputed": (waiting(disputes=disputes((4001, None))), "review"),
     "a refused review": (decided(waiting(), "refuse"), "canceled"),
+    "a refused review without its payment": (decided(PENDING, "refuse"), "canceled"),
     "the right payment": (paid(), "credited"),
     "the right payment after a decline": (replace(paid(), declines={"pay0": 1}), "credited"),
     "the right payment after an expiry": (replace(paid(), expired=True), "credited"),
@@ -277,6 +278,18 @@ def test_nothing_is_owed_without_a_grant_that_was_paid(purchase: Purchase) -> No
 def test_open_disputes_put_their_share_at_stake(refunds: int, told: list[tuple[int, End | None]], frozen: int) -> None:
     """As far as it has not gone back already, and never more than was granted."""
     assert paid(refunds=refunds, disputes=disputes(*told)).to_freeze() == frozen
+
+
+def test_nothing_is_taken_back_before_it_was_granted() -> None:
+    """Also where it is known already which payment pays."""
+    purchase = replace(paid(refunds=1000, disputes=disputes((500, None))), granted=False)
+    assert (purchase.owed_back(), purchase.to_freeze()) == (0, 0)
+
+
+def test_a_payment_of_nothing_owes_nothing() -> None:
+    """No such payment is ever taken for one; should it stand in a table all the same, it can be read."""
+    purchase = paid(0, refunds=1000, disputes=disputes((500, None)))
+    assert (purchase.owed_back(), purchase.to_freeze()) == (0, 0)
 
 
 def test_only_the_payment_that_pays_owes() -> None:

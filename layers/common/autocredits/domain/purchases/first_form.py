@@ -26,17 +26,16 @@ Stored = dict[str, Any]
 def facts_of(stored: Mapping[str, Any]) -> Stored:
     """The second form of a purchase in the first one."""
     facts: Stored = {name: value for name, value in stored.items() if name not in FIELDS}
-    # What waited for a person kept its reason, or that of its refusal, until it was credited. It became `refunded`
-    # without a grant once all of its price had gone back.
-    waited = "review_reason" in stored
-    granted = stored["status"] in GRANTED and not waited
+    # What waited for a person became `refunded` without a grant once all of its price had gone back.
+    granted = stored["status"] in GRANTED and not stored.get("review_reason")
+    waited = not granted and bool(stored.get("review_reason") or stored["status"] == "review" or stored.get("refused"))
     if stored.get("provider"):
         facts["checkouts"] = [_checkout(stored)]
     if granted:
         facts["granted"] = True
     payment_id = stored.get("payment_id") or UNKNOWN
     if stored.get("price") and (granted or waited):
-        facts["payments"] = {payment_id: _payment(stored)}
+        facts["payments"] = {payment_id: _payment(stored, waited=waited)}
         if granted:
             facts["paid_by"] = payment_id
     if stored["status"] == "declined":
@@ -67,12 +66,12 @@ def _checkout(stored: Mapping[str, Any]) -> Stored:
     return {name: value for name, value in kept.items() if value is not None}
 
 
-def _payment(stored: Mapping[str, Any]) -> Stored:
+def _payment(stored: Mapping[str, Any], *, waited: bool) -> Stored:
     """Its payment. The first form kept no amount; what was granted was paid in full."""
     kept = {
         "amount": stored["price"],
         "refunds": stored.get("refunded"),
-        "waits_for": stored.get("review_reason"),
+        "waits_for": stored.get("review_reason") or ("wrong amount" if waited else None),
         "disputes": dict(_disputes(stored)),
     }
     return {name: value for name, value in kept.items() if value}

@@ -164,8 +164,8 @@ class Purchase:
     # ------------------------------------------------------------------ what is owed
 
     def paying(self) -> PaymentFacts | None:
-        """The payment that pays; None before there is one, and where nothing was to be paid."""
-        return None if self.paid_by is None else self.payments[self.paid_by]
+        """The payment whose grant was made; None before, and where nothing was to be paid."""
+        return self.payments[self.paid_by] if self.granted and self.paid_by is not None else None
 
     def owed_back(self) -> int:
         """The credits to claw back in all: the grant's share of what has gone, rounded half up."""
@@ -178,7 +178,7 @@ class Purchase:
         return self._share(payment, self.gone(payment, with_open=True)) - self.owed_back() if payment else 0
 
     def _share(self, payment: PaymentFacts, cents: int) -> int:
-        return divide_half_up(self.total_credits() * cents, payment.amount)
+        return divide_half_up(self.total_credits() * cents, payment.amount) if payment.amount else 0
 
     # ------------------------------------------------------------------ status
 
@@ -188,7 +188,7 @@ class Purchase:
             return "review"
         if self.granted:
             return self._status_of_grant()
-        if self.payments or self.decided("cancel", "payment_refused"):
+        if self.payments or self.decided("cancel", "refuse", "payment_refused"):
             return "canceled"
         checkout = self.open_checkout()
         if self.expired or (checkout and checkout.expired):
