@@ -80,7 +80,9 @@ def command_of(account: str, op: Op) -> Command:
     if op.do == "resend":
         return ResendOrder(caller, told["order_id"], fresh("request"))
     if op.do == "open":
-        return OpenAccount(caller, told["orders_processor"])
+        opening = told.get("opening")
+        balances = None if opening is None else {unit: hundredths(sum_) or 0 for unit, sum_ in opening.items()}
+        return OpenAccount(caller, told["orders_processor"], balances)
     if op.do == "adjustments":
         return Adjust(caller, key, told["unit"], hundredths(told["amount"]) or 0, told["reason"], None)
     changes: dict[str, Any] = {"low_balance": hundredths(told["low_balance"])} if op.do == "settings" else dict(told)

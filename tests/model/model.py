@@ -6,6 +6,8 @@ the code of its reason.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +34,7 @@ STATUS = {
     "order_conflict": 409,
     "invalid_transition": 409,
     "balance_limit": 409,
+    "too_many_attempts": 409,
     "unknown_rate": 422,
     "capture_exceeds_hold": 422,
     "idempotency_key_reused": 422,
@@ -71,11 +74,12 @@ class Told:
 
 
 class RefusedError(Exception):
-    """A refusal by its code."""
+    """A refusal by its code, and the unit that an entry of it names."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, unit: str = "auto_order") -> None:
         super().__init__(code)
         self.code = code
+        self.unit = unit
 
 
 class WaitError(Exception):
@@ -90,6 +94,14 @@ class Part:
     managed: int
     method: str | None
     status: str = "open"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many attempts a piece of work has, and how many changes of its record, before nothing new is opened."""
+
+    attempts: int = 99
+    changes: int = 900
 
 
 @dataclass
@@ -111,7 +123,10 @@ class Work:
     converted: bool = False
     credits: int = 0
     failed_at: int = 0
+    changes: int = 0
     # Of the present attempt alone:
+    number: str | None = None
+    supplier: str | None = None
     first: dict[str, Part] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     back: set[str] = field(default_factory=set)
@@ -120,6 +135,7 @@ class Work:
     def begin_attempt(self) -> None:
         """Another attempt, of which nothing has been told."""
         self.attempt, self.parts, self.converted = self.attempt + 1, {}, False
+        self.number = self.supplier = None
         self.first, self.held, self.back, self.noted = {}, set(), set(), set()
 
     def open_parts(self) -> list[str]:
@@ -135,6 +151,11 @@ class Work:
     def has_ended(self) -> bool:
         """Whether only a new attempt goes on with it."""
         return self.status in {"failed", "rejected"}
+
+    def check_room(self, bounds: "Bounds") -> None:
+        """Whether something new may be opened for it."""
+        if self.changes >= bounds.changes or (self.has_ended() and self.attempt >= bounds.attempts):
+            raise RefusedError("too_many_attempts")
 
 
 def charge(name: str, method: str | None) -> str:
@@ -218,6 +239,7 @@ class Purchase:
 class Books:
     """One account."""
 
+    bounds: Bounds
     open: bool = False
     status: str = "active"
     add_on: str = "inactive"
@@ -242,21 +264,24 @@ class Books:
             self.posted[unit] += posted
             self.held[unit] += held
 
-    def check_work(self, parts: Parts) -> Parts:
-        """Whether new work may be charged so. Raises the refusals in the contract's sequence."""
+    def check_work(self, parts: Parts, known: Work | None = None) -> Parts:
+        """Whether new work may be charged so, for work that is known. Raises the refusals in the contract's sequence."""
         need = {"auto_order": sum(price for price, _ in parts.values()), "managed": sum(m for _, m in parts.values())}
         if self.status != "active":
             raise RefusedError("account_inactive")
         if self.add_on != "active":
             raise RefusedError("orders_processor_inactive")
-        if any(self.available(unit) < 0 for unit in need if need[unit]):
-            raise RefusedError("balance_frozen")
+        for unit, sum_ in need.items():
+            if sum_ and self.available(unit) < 0:
+                raise RefusedError("balance_frozen", unit)
+        if known is not None:
+            known.check_room(self.bounds)
         if not parts:
             raise RefusedError("unknown_rate")
         if self.available("auto_order") < need["auto_order"]:
             raise RefusedError("insufficient_credits")
         if need["managed"] and self.available("managed") < need["managed"]:
-            raise RefusedError("insufficient_managed_balance")
+            raise RefusedError("insufficient_managed_balance", "managed")
         return parts
 
     # How work goes on.
@@ -348,14 +373,21 @@ class Books:
 class Model:
     """Both accounts, and what every operation is to answer."""
 
-    def __init__(self, *names: str) -> None:
-        self.books = {name: Books() for name in names}
+    def __init__(self, *names: str, bounds: Bounds) -> None:
+        self.books = {name: Books(bounds) for name in names}
         self.payments: dict[str, str] = {}
 
     def call(self, account: str, op: Op) -> Told:
         """Do it."""
         books = self.books[account]
         door: Callable[[Books, Op], Told] = getattr(self, "_" + op.do.replace(".", "_"))
+        before = deepcopy(books.works)
+        told = self._call(books, op, door)
+        for place, work in books.works.items():
+            work.changes += work != before.get(place)
+        return told
+
+    def _call(self, books: Books, op: Op, door: Callable[[Books, Op], Told]) -> Told:
         try:
             if op.do != "open":
                 check_reach(books, op)
@@ -384,7 +416,9 @@ class Model:
             return Told(200)
         books.open, books.add_on = True, op.told["orders_processor"]
         books.enter("opened", None)
-        books.enter("granted", "auto_order", FREE)
+        for unit, sum_ in op.told.get("opening", {"auto_order": amount(FREE)}).items():
+            if sum_ != "0.00":
+                books.enter("granted", unit, int(sum_.replace(".", "")))
         return Told(201)
 
     def _standing(self, books: Books, op: Op) -> Told:
@@ -413,13 +447,15 @@ class Model:
 
     def _debits(self, books: Books, op: Op) -> Told:
         ask = ask_of(op.told)
-        parts = books.check_work(due(books.works.get((ask.kind, ask.work_id)), ask))
+        known = books.works.get((ask.kind, ask.work_id))
+        parts = books.check_work(due(known, ask), known)
         books.debit(books.begin(ask), parts, ask.tracking)
         return Told(201, shown=price_of(parts))
 
     def _holds(self, books: Books, op: Op) -> Told:
         ask = ask_of(op.told)
-        parts = books.check_work(due(books.works.get((ask.kind, ask.work_id)), ask))
+        known = books.works.get((ask.kind, ask.work_id))
+        parts = books.check_work(due(known, ask), known)
         work = books.begin(ask)
         books.hold(work, parts, ask.tracking)
         named = {name: amount(price) for name, (price, _) in parts.items()}
@@ -473,6 +509,8 @@ class Model:
         if work is not None and work.store != ask.store:
             raise RefusedError("order_conflict")
         if work is None or work.has_ended():
+            if work is not None:
+                work.check_room(books.bounds)
             work = books.begin(ask)
             work.status = "queued"
         elif not is_same(work, ask):
@@ -486,6 +524,7 @@ class Model:
             raise RefusedError("order_not_found")
         if work.status != "failed":
             raise RefusedError("invalid_transition")
+        work.check_room(books.bounds)
         self._again(books, op.told["order_id"], work)
         return Told(202, shown={"status": "queued", "attempt": work.attempt})
 
@@ -500,9 +539,13 @@ class Model:
             for (_, work_id), work in books.works.items()
             if work.kind == "order" and work.status == "failed" and op.store in {None, work.store}
         ]
+        resent = 0
         for _, work_id in sorted(failed):
-            self._again(books, work_id, books.works["order", work_id])
-        return Told(202, shown={"resent": len(failed), "more": False})
+            with suppress(RefusedError):
+                books.works["order", work_id].check_room(books.bounds)
+                self._again(books, work_id, books.works["order", work_id])
+                resent += 1
+        return Told(202, shown={"resent": resent, "more": False})
 
     # Messages.
 
@@ -526,12 +569,15 @@ class Model:
 
     def _request(self, books: Books, op: Op, ask: Ask) -> Told:
         """Work begins by a message: held, or refused."""
+        known = books.works.get((ask.kind, ask.work_id))
+        if known is not None and known.has_ended():
+            known.check_room(books.bounds)
         work = books.begin(ask)
         parts = {name: price for name, price in ask.parts().items() if not work.has(name, ask.tracking)}
         try:
             books.check_work(parts)
-        except RefusedError:
-            books.enter("refused", "auto_order")
+        except RefusedError as refused:
+            books.enter("refused", refused.unit)
             books.fail(work)
         else:
             books.hold(work, parts, ask.tracking)
@@ -542,6 +588,7 @@ class Model:
         if work is not None and "order" in work.open_parts():
             managed = op.told.get("managed")
             books.capture(work, "order", None if managed is None else int(managed.replace(".", "")))
+            work.supplier = op.told["supplier_order_id"]
         return Told(0)
 
     def _auto_order_failed(self, books: Books, op: Op) -> Told:
@@ -595,16 +642,21 @@ class Model:
         return self._convert(books, op, ask)
 
     def _convert(self, books: Books, op: Op, ask: Ask) -> Told:
+        known, number = books.works.get((ask.kind, ask.work_id)), op.told["tracking_number"]
+        if known is not None:
+            known.check_room(books.bounds)
         work = books.begin(ask)
         work.asked.add(ask.tracking)
         work.status = "ordered" if work.status == "begun" else work.status
         parts = {"tracking": ask.parts()["tracking"]}
         try:
             books.check_work(parts)
-        except RefusedError:
-            books.enter("refused", "auto_order")
+        except RefusedError as refused:
+            books.enter("refused", refused.unit)
+            work.number = work.number if known else number
         else:
             books.hold(work, parts, ask.tracking)
+            work.number = number
         return met(work, op)
 
     def _conversion(self, books: Books, op: Op, settle: Callable[[Work, str], None]) -> Told:
@@ -613,16 +665,17 @@ class Model:
             method = op.told.get("tracking")
             if method in {None, work.parts["tracking"].method}:
                 settle(work, "tracking")
+                work.number = op.told.get("tracking_number", work.number)
                 return Told(0)
         if work is not None and settle == books.capture:
-            self._note(work, charge("tracking", op.told.get("tracking") or work.tracking))
+            self._note(work, charge("tracking", op.told.get("tracking") or work.tracking), op.told["tracking_number"])
         return Told(0)
 
-    def _note(self, work: Work, paid: str) -> None:
+    def _note(self, work: Work, paid: str, number: str) -> None:
         """A conversion that was paid for before this attempt held it, by a debit say, is completed: once."""
         if paid in work.paid and paid not in work.held | work.noted and work.status != "failed":
             work.noted.add(paid)
-            work.converted = True
+            work.converted, work.number = True, number
             work.status = "shipped" if work.status == "ordered" else work.status
 
     def _tracking_conversion_completed(self, books: Books, op: Op) -> Told:
@@ -786,8 +839,9 @@ def is_same(work: Work, ask: Ask) -> bool:
 
 
 def met(work: Work, op: Op) -> Told:
-    """The work has seen the message."""
-    work.seen.add(op.message_id or "")
+    """The work has seen the message, and remembers it unless it is told by its attempt."""
+    if op.do != "auto_order.requested" or "attempt" not in op.told:
+        work.seen.add(op.message_id or "")
     return Told(0)
 
 
