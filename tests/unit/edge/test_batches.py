@@ -423,16 +423,17 @@ def test_a_batch_without_any_time_left_names_its_failures() -> None:
     assert (worker.queue.delays, worker.queue.dead, worker.account.balance()) == ({}, [], (500, 0))
 
 
+@pytest.mark.parametrize("error", [UnavailableError, PermissionError])
 @pytest.mark.parametrize("call", ["dead_letter", "defer"])
-def test_a_message_that_the_queue_would_not_take_stays(call: str) -> None:
+def test_a_message_that_the_queue_would_not_take_stays(call: str, error: type[Exception]) -> None:
     """It is not acknowledged, so it comes back when the queue shows it again; its neighbours are done."""
 
     class Silent(MemoryQueue):
         def dead_letter(self, body: str, reason: str) -> None:
-            raise UnavailableError(body + reason)
+            raise error(body + reason)
 
         def defer(self, delays: Mapping[str, int]) -> None:
-            raise UnavailableError(str(delays))
+            raise error(str(delays))
 
     worker = Worker(queue=Silent())
     body = "hopeless" if call == "dead_letter" else cloud_event("auto_order.placed", PLACED | {"order_id": "A-9"})

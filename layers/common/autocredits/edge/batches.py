@@ -157,6 +157,8 @@ def _defer(queue: Queue, delays: Mapping[str, int]) -> None:
         queue.defer(delays)
     except UnavailableError as error:
         logger.warning("messages not deferred", extra={"count": len(delays), "error": type(error).__name__})
+    except Exception:  # noqa: BLE001 - the outcomes of the others are not lost over it
+        logger.exception("messages could not be deferred", extra={"count": len(delays)})
 
 
 def _execute(ledger: Ledger, account_id: str, group: Sequence[Received]) -> None:
