@@ -51,6 +51,28 @@ def test_only_the_demand_for_tls_is_dropped_from_the_queues_policy() -> None:
     assert statements == kept[1:]
 
 
+def test_who_may_defer_a_message_may_defer_ten_at_once() -> None:
+    """To the emulator these are two actions, on AWS they are one, and nothing else is allowed beside the template."""
+    here, there = (actions_of(resources) for resources in (to_plain(), template()["Resources"]))
+    more = {"sqs:ChangeMessageVisibilityBatch"}
+    assert here == {role: actions | more if role == "ConsumeWorkerRole" else actions for role, actions in there.items()}
+    assert not any(more & actions for actions in there.values())
+
+
+def actions_of(resources: dict[str, Any]) -> dict[str, set[str]]:
+    """What each role may do."""
+    return {
+        logical_id: {
+            action
+            for policy in resource["Properties"]["Policies"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            for action in statement["Action"]
+        }
+        for logical_id, resource in resources.items()
+        if resource["Type"] == "AWS::IAM::Role"
+    }
+
+
 def test_the_api_has_no_body_left() -> None:
     """The emulator would ignore it, so nothing may depend on it."""
     [api] = of_type(to_plain(), "Api")
