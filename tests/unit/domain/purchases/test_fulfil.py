@@ -285,13 +285,13 @@ def test_a_payment_belongs_to_the_purchase_it_was_first_seen_with() -> None:
     """Told again with another purchase, it is put aside, whatever is told of it."""
     shop = credited()
     shop.start("b2")
-    for event_type in ("paid", "declined"):
+    for event_type in ("paid", "declined", *BEFALLS):
         assert shop.event(event_type, purchase_id="b2") == "put_aside"
     assert shop.status("b2") == "pending"
 
 
 @pytest.mark.parametrize("owner", [("other", "b1"), (ACCOUNT_ID, "b2")], ids=["another account", "another purchase"])
-@pytest.mark.parametrize("event_type", ["paid", "declined"])
+@pytest.mark.parametrize("event_type", ["paid", "declined", *BEFALLS])
 def test_a_payment_of_somebody_else_is_put_aside(event_type: str, owner: tuple[str, str]) -> None:
     """The first purchase that it was seen with keeps it, and nothing is written."""
     payment = Payment(provider="paypal", payment_id="pay1", account_id=owner[0], purchase_id=owner[1])

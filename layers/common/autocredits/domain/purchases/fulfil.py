@@ -77,8 +77,10 @@ class Fulfil:
         """Raises Problem `account_not_found`, `purchase_not_found`, and NotYet for an event that comes too early."""
         check_exists(draft.head)
         before = read_purchase(draft, self.event.purchase_id)
+        if self.is_anothers(draft, before):
+            return Done(did="put_aside", record=before)
         self.check_time(before)
-        if not self.belongs(draft, before):
+        if not self.fits(before):
             return Done(did="put_aside", record=before)
         after = _FACTS[self.event.type](draft, before, self.event)
         if after == before:
@@ -108,13 +110,16 @@ class Fulfil:
         if befalls and event.payment_id not in purchase.payments and _may_be_paid(purchase):
             raise NotYet
 
-    def belongs(self, draft: Draft, purchase: Purchase) -> bool:
-        """Whether the event fits the purchase: its money is dollars, and its payment this purchase's first."""
+    def is_anothers(self, draft: Draft, purchase: Purchase) -> bool:
+        """Whether its payment belongs to another purchase: the first that it was seen with."""
+        if self.event.payment_id is None:
+            return False
+        known = draft.get(payment_key(self.event.provider, self.event.payment_id), Payment)
+        return known is not None and (known.account_id, known.purchase_id) != (draft.account_id, purchase.purchase_id)
+
+    def fits(self, purchase: Purchase) -> bool:
+        """Whether the purchase takes it: its money is dollars, and its payment one of the purchase's or its first."""
         event = self.event
-        if event.payment_id is not None:
-            known = draft.get(payment_key(event.provider, event.payment_id), Payment)
-            if known is not None and (known.account_id, known.purchase_id) != (draft.account_id, purchase.purchase_id):
-                return False
         if event.type in ("declined", "expired"):
             return True
         if event.currency != "USD" or event.payment_id is None:
@@ -145,7 +150,7 @@ def _may_be_paid(purchase: Purchase) -> bool:
 
 
 def _payment_id(event: PaymentEvent) -> str:
-    """Its payment. Where an event needs one, `Fulfil.belongs` has seen to it that there is one."""
+    """Its payment. Where an event needs one, `Fulfil.fits` has seen to it that there is one."""
     return event.payment_id or ""
 
 
