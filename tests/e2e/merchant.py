@@ -111,6 +111,10 @@ class Merchant:
             lambda: not any(self.account_id in seen.body for seen in self.stack.orders()), seconds=SETTLED_SECONDS
         )
 
+    def receives(self) -> list[int]:
+        """How often each message of the account has been received that is under way or waiting."""
+        return [seen.receive_count for seen in self.stack.orders() if self.account_id in seen.body]
+
     def dead_letters(self) -> list[str | None]:
         """The reasons of the account's dead letters."""
         return [seen.reason for seen in self.stack.dead_letters() if self.account_id in seen.body]

@@ -144,7 +144,7 @@ def test_duplicates_and_reorderings_end_the_same(stack: Stack) -> None:
 
 
 def test_a_later_conversion_comes_by_the_queue(stack: Stack) -> None:
-    """It holds the difference; a result that names another method changes nothing."""
+    """It holds the difference; a result that names another method waits until that one is asked for."""
     merchant = opened(stack)
     order = work()
     order_id = order["order_id"]
@@ -152,9 +152,13 @@ def test_a_later_conversion_comes_by_the_queue(stack: Stack) -> None:
     wanted = {"order_id": order_id, "store_id": "shop", "tracking_number": "1Z"}
     merchant.told("tracking_conversion.requested", tracking="qtrack", **wanted)
     assert merchant.balance() == ("4.00", "1.50", "2.50")
-    merchant.told("tracking_conversion.failed", order_id=order_id, reason="no such number", tracking="bce")
-    assert merchant.balance() == ("4.00", "1.50", "2.50")
-    merchant.told("tracking_conversion.failed", order_id=order_id, reason="no such number")
+    merchant.tell("tracking_conversion.failed", order_id=order_id, reason="no such number", tracking="bce")
+    eventually(lambda: any(merchant.receives()))
+    merchant.tell("tracking_conversion.failed", order_id=order_id, reason="no such number")
+    eventually(lambda: merchant.balance() == ("4.00", "0.00", "4.00"))
+    assert len(merchant.receives()) == 1
+    merchant.told("tracking_conversion.requested", tracking="bce", **wanted)
+    assert [entry["held"] for entry in merchant.entries(kind="released")] == ["-0.33", "-1.50"]
     assert merchant.balance() == ("4.00", "0.00", "4.00")
     merchant.told("tracking_conversion.requested", tracking="bce", **wanted)
     merchant.told("tracking_conversion.completed", order_id=order_id, tracking_number="BCE1")
