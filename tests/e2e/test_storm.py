@@ -1,4 +1,6 @@
-"""A storm on the deployed stack: thousands of messages, repeated, in any order, some poison, and workers that die.
+"""Storms on the deployed stack: thousands of messages, repeated, in any order, some poison.
+
+In one of them workers die, in the other one the table is slow, and nobody may die of it.
 
 What must come of each order is told by a small model of the contract's section 7, which knows nothing of the product:
 it plays an order's messages in every order they can come in and gives all the ends that are right.
@@ -22,22 +24,38 @@ from uuid import uuid4
 
 import pytest
 
+from tests.kit.polling import Mapping, Polling, function_environment, polled
+from tests.kit.slow import Slowness, slow_proxy
 from tests.kit.stack import Stack
 
-ACCOUNTS = 50
 POOR_ACCOUNTS = 3
 MESSAGES = 2_000
 POISON = 60  # 3%
-MAX_DELIVERIES = 4
 VISIBILITY_SECONDS = 35  # the worker's timeout and a little: the batch of a killed worker comes back after this
 SECONDS_BETWEEN_KILLS = (2.0, 8.0)
 KILLS = 12
 BATCH = 100  # how many messages a worker takes at once, unless the template is told otherwise
+SLOW_SHARE = 0.3
+SLOW_SECONDS = 2.0
 DEADLINE_SECONDS = 900  # a quiet machine needs three minutes
 SOURCE = "storm"
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
 
 pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What kind of storm it is."""
+
+    accounts: int
+    max_deliveries: int
+    kills: int = 0
+    slow_share: float = 0.0
+
+
+DEADLY = Weather(accounts=50, max_deliveries=4, kills=KILLS)
+SLOW = Weather(accounts=20, max_deliveries=2, slow_share=SLOW_SHARE)
 
 
 # ---------------------------------------------------------------- the model
@@ -250,13 +268,14 @@ def digest_of(body: str) -> str:
 class Storm:
     """All that is sent, and what must come of it."""
 
+    weather: Weather
     chance: random.Random
     tag: str = field(default_factory=lambda: uuid4().hex[:8])
     stories: list[Story] = field(default_factory=list)
     poison: dict[str, str] = field(default_factory=dict)  # body -> reason
 
     def __post_init__(self) -> None:
-        accounts = [f"storm-{self.tag}-{number:02}" for number in range(ACCOUNTS)]
+        accounts = [f"storm-{self.tag}-{number:02}" for number in range(self.weather.accounts)]
         self.poor, self.rich = accounts[:POOR_ACCOUNTS], accounts[POOR_ACCOUNTS:]
         self.make_poison()
         for account_id in self.rich:
@@ -348,10 +367,10 @@ class Storm:
             self.poison[body] = reason
 
     def deliveries(self) -> list[str]:
-        """Every body, one to four times, in random order."""
+        """Every body, once or several times, in random order."""
         bodies = [*self.good(), *self.poison]
         assert len(set(bodies)) == len(bodies) == MESSAGES
-        sent = [body for body in bodies for _ in range(self.chance.randint(1, MAX_DELIVERIES))]
+        sent = [body for body in bodies for _ in range(self.chance.randint(1, self.weather.max_deliveries))]
         self.chance.shuffle(sent)
         return sent
 
@@ -380,16 +399,6 @@ class Queue:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         counts = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
         return sum(int(counts[name]) for name in names)
-
-    @contextlib.contextmanager
-    def impatient(self) -> Iterator[None]:
-        """While what a dead worker had comes back soon."""
-        before = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["VisibilityTimeout"])["Attributes"]
-        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS)})
-        try:
-            yield
-        finally:
-            self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes=before)
 
 
 def group_of(body: str) -> str:
@@ -466,6 +475,8 @@ class Aftermath:
     storm: Storm
     sent: Counter[str]
     kills: int
+    polling: Polling
+    slowness: Slowness
 
     def get(self, account_id: str, path: str) -> dict[str, Any]:
         """A route of an account."""
@@ -530,38 +541,61 @@ def queue_by_http(stack: Stack, story: Story) -> None:
         assert (answer.status_code, answer.json()["status"]) == (202, "queued"), answer.text
 
 
-@pytest.fixture(scope="module")
-def aftermath(stack: Stack) -> Aftermath:
+@pytest.fixture(scope="module", params=[DEADLY, SLOW], ids=["workers die", "the table is slow"])
+def aftermath(stack: Stack, request: pytest.FixtureRequest) -> Aftermath:
     """The storm, once it is over: nothing is left in the queue."""
+    weather: Weather = request.param
     seed = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(10**9))
     print(f"STORM_SEED={seed}")  # noqa: T201 - shown with a failure
     chance = random.Random(seed)
-    storm = Storm(chance)
+    storm = Storm(weather, chance)
     deliveries = storm.deliveries()
     queue = Queue(stack.client("sqs"), stack.info["orders_queue_url"])
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda one: open_account(stack, one, poor=one in storm.poor), [*storm.poor, *storm.rich]))
     opened = time.monotonic()
-    kills = 0
-    with queue.impatient(), ThreadPoolExecutor(2) as pool:
+    slowness = Slowness(weather.slow_share, SLOW_SECONDS, chance=random.Random(seed))
+    with under(weather, stack, slowness), polled(stack) as polling, ThreadPoolExecutor(2) as pool:
         by_http = pool.map(lambda one: queue_by_http(stack, one), [one for one in storm.stories if one.by_http])
         for number in range(0, len(deliveries), 10):
             queue.send(deliveries[number : number + 10])
         sent = time.monotonic()
         list(by_http)
-        next_kill, deadline = sent, sent + DEADLINE_SECONDS
-        while (left := queue.left()) > 0:
-            assert time.monotonic() < deadline, f"{left} messages are left in the queue"
-            if kills < KILLS and time.monotonic() >= next_kill:
-                kills += kill_a_worker(chance)
-                next_kill = time.monotonic() + chance.uniform(*SECONDS_BETWEEN_KILLS)
-            time.sleep(0.25)
+        kills = wait_until_over(queue, weather, chance)
     print(  # noqa: T201 - shown with a failure
         f"{len(deliveries)} deliveries of {MESSAGES} messages, {kills} workers killed; accounts opened in "
-        f"{opened - began:.0f} s, sent in {sent - opened:.0f} s, processed {time.monotonic() - sent:.0f} s later"
+        f"{opened - began:.0f} s, sent in {sent - opened:.0f} s, processed {time.monotonic() - sent:.0f} s later; "
+        f"{polling.summary()}; {slowness.slow_calls} of {slowness.calls} calls to the table were slow"
     )
-    return Aftermath(stack, storm, Counter(deliveries), kills)
+    return Aftermath(stack, storm, Counter(deliveries), kills, polling, slowness)
+
+
+@contextlib.contextmanager
+def under(weather: Weather, stack: Stack, slowness: Slowness) -> Iterator[None]:
+    """While what dead workers had comes back soon, or while the workers' table is slow."""
+    with contextlib.ExitStack() as around:
+        if weather.kills:
+            around.enter_context(stack.visibility(VISIBILITY_SECONDS))
+        if weather.slow_share:
+            address = around.enter_context(slow_proxy(stack.info["endpoint_url"], slowness))
+            function_name = Mapping.of(stack).function_name
+            around.enter_context(function_environment(stack, function_name, AWS_ENDPOINT_URL_DYNAMODB=address))
+        yield
+
+
+def wait_until_over(queue: Queue, weather: Weather, chance: random.Random) -> int:
+    """Wait until nothing is left in the queue, kill workers meanwhile, and say how many."""
+    kills = 0
+    next_kill = time.monotonic()
+    deadline = next_kill + DEADLINE_SECONDS
+    while (left := queue.left()) > 0:
+        assert time.monotonic() < deadline, f"{left} messages are left in the queue"
+        if kills < weather.kills and time.monotonic() >= next_kill:
+            kills += kill_a_worker(chance)
+            next_kill = time.monotonic() + chance.uniform(*SECONDS_BETWEEN_KILLS)
+        time.sleep(0.25)
+    return kills
 
 
 def cents(amount: str) -> int:
@@ -569,9 +603,25 @@ def cents(amount: str) -> int:
     return int(amount.replace(".", ""))
 
 
+@pytest.mark.parametrize("aftermath", [DEADLY], indirect=True, ids=["workers die"])
 def test_workers_were_killed(aftermath: Aftermath) -> None:
-    """Else the storm was none; each of them had a batch, or would have had the next one."""
+    """Else the storm was none; and who polls the queue sees the calls break that were under way."""
     assert aftermath.kills >= KILLS / 2
+    assert aftermath.polling.errors
+
+
+@pytest.mark.parametrize("aftermath", [SLOW], indirect=True, ids=["the table is slow"])
+def test_no_worker_dies_of_a_slow_table(aftermath: Aftermath) -> None:
+    """Three of ten calls to the table were slow, and each call of the function ended by itself, in time."""
+    slowness = aftermath.slowness
+    assert slowness.calls > MESSAGES / 10
+    assert slowness.slow_calls == pytest.approx(SLOW_SHARE * slowness.calls, rel=0.2)
+    assert aftermath.polling.errors == []
+
+
+def test_batches_are_as_large_as_the_template_says(aftermath: Aftermath) -> None:
+    """Where there are enough messages."""
+    assert max(aftermath.polling.sizes) == BATCH
 
 
 def test_every_message_is_an_outcome_or_a_dead_letter(aftermath: Aftermath) -> None:
