@@ -219,6 +219,7 @@ class Purchase:
     price: int
     status: str = "pending"
     payment: str | None = None
+    declines: set[str] = field(default_factory=set)
     refused: bool = False
     refunded: int = 0
     lost: int = 0
@@ -762,7 +763,7 @@ class Model:
         before = purchase.status
         settle = {"payment.succeeded": self._paid, "payment.declined": self._declined}.get(kind, self._taken_back)
         settle(books, purchase, op)
-        if settle is not self._declined or before == "pending":
+        if kind != "payment.declined" or payment in purchase.declines:
             self.payments[payment] = key
         return Told(202 if purchase.status == "review" != before else 200)
 
@@ -774,9 +775,10 @@ class Model:
         if purchase.status == "credited":
             books.enter("purchased" if purchase.unit == "auto_order" else "loaded", purchase.unit, purchase.credits)
 
-    def _declined(self, books: Books, purchase: Purchase, _: Op) -> None:
-        if purchase.status == "pending":
+    def _declined(self, books: Books, purchase: Purchase, op: Op) -> None:
+        if purchase.status in {"pending", "declined"} and op.told["payment"] not in purchase.declines:
             purchase.status = "declined"
+            purchase.declines.add(op.told["payment"])
             books.enter("declined", purchase.unit)
 
     def _taken_back(self, books: Books, purchase: Purchase, op: Op) -> None:
@@ -789,7 +791,7 @@ class Model:
             purchase.dispute, purchase.status = "open", "disputed"
             stake = purchase.owed(purchase.refunded + purchase.lost + cents) - purchase.clawed
             freeze(books, purchase, max(0, min(stake, books.available(purchase.unit))))
-        elif kind in {"dispute.won", "dispute.lost"} and purchase.dispute not in {"won", "lost"}:
+        elif kind in {"dispute.won", "dispute.lost"} and purchase.dispute not in {kind[8:], "lost"}:
             purchase.dispute = kind[8:]
             freeze(books, purchase, 0)
             purchase.status = "refunded" if purchase.refunded >= purchase.price else "credited"
