@@ -105,6 +105,16 @@ class Page:
         return entry_id(self.version, index)
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """An entry where it stands in the journal: its page's number and time (milliseconds), and its index there."""
+
+    version: int
+    index: int
+    at_ms: int
+    entry: Entry
+
+
 _PAGE_FIELDS = ("version", "at", "entries", "state", "prev")
 
 
