@@ -9,7 +9,7 @@ from typing import Any
 from autocredits.bootstrap import ledger
 from autocredits.domain.decide import NotYet
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.domain.purchases.calls import PAYABLE, PlanPoll
+from autocredits.domain.purchases.calls import PAYABLE, PlanPoll, SettleAgain
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import DUE_PURCHASES, EXPIRES_MS, POLL_DELAYS_MS, Purchase
 from autocredits.domain.records import NO_ACCOUNT
@@ -23,6 +23,9 @@ from functions.purchase.payments.registry import provider
 
 PER_READ = 50
 AT_ONCE = 8
+ACTOR = "system:poll"
+"""Who settles what was left unsettled."""
+
 RESERVE_S = 30.0
 """What polls that have begun may need to end."""
 
@@ -85,6 +88,9 @@ def _poll(ledger: Ledger, due: Listed) -> None:
     purchase = read_purchase(ledger.store, due.account_id, due.item_id)
     if purchase is None or purchase.poll_at is None or purchase.poll_at > ledger.clock.now_ms():
         return  # the list lags: it has been polled for already
+    if purchase.unsettled:
+        again = SettleAgain(purchase_id=due.item_id, coupon=purchase.coupon, actor=ACTOR)
+        purchase = ledger.execute(due.account_id, again).record(Purchase)
     changed = False
     for event in events_of(due.account_id, purchase, ledger.clock.now_ms()):
         try:

@@ -135,6 +135,7 @@ RECORDS: Mapping[str, Record] = {
         frozen=6,
         poll_at=7,
         poll_failures=8,
+        unsettled=True,
         versions=(10, 11),
         created_at=12,
         updated_at=13,

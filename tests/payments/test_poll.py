@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Barrier
 
 import pytest
@@ -423,3 +423,29 @@ def test_poll_of_a_dispute_that_stripe_does_not_know(shop: Shop, double: StripeD
     shop.deliver(shop.double.dispute(session_id))
     double.disputes.clear()
     assert shop.provider.poll("acme", shop.purchase()) == []
+
+
+def test_an_unsettled_purchase_is_settled_at_once(shop: Shop) -> None:
+    """After a restore that lost the page of its grant, the next poll grants it again, and only that one."""
+    shop.deliver(shop.double.pay(shop.start()))
+    lost = shop.purchase()
+    ((place, _),) = [one for one in shop.store.records.items() if one[0][1][0] == "purchase"]
+    del shop.store.pages[place[0]][lost.newest_version()]
+    unsettled = replace(lost, granted=False, versions=(), unsettled=True, poll_at=shop.clock.at_ms)
+    shop.store.records[place] = json.dumps(unsettled.to_map())
+    assert shop.balance() == Balance(FREE)
+    assert shop.poll_after(0) == (1, 0)
+    assert (shop.status(), shop.balance()) == ("credited", CREDITED)
+    assert shop.poll_after(60) == (0, 0)
+
+
+def test_a_payment_that_a_restore_forgot_is_asked_for(shop: Shop) -> None:
+    """The purchase was granted and is older than that: the provider tells by which payment."""
+    session = shop.start()
+    older, account_id = shop.purchase(), "acme"
+    shop.deliver(shop.double.pay(session))
+    paid = shop.purchase()
+    unsettled = replace(older, granted=True, versions=paid.versions, rev=9, unsettled=True, poll_at=shop.clock.at_ms)
+    shop.store.records[account_id, unsettled.key()] = json.dumps(unsettled.to_map())
+    assert shop.poll_after(0) == (1, 0)
+    assert (shop.purchase().paid_by, shop.balance()) == (paid.paid_by, CREDITED)

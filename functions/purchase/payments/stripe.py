@@ -182,7 +182,7 @@ class Stripe:
             for dispute_id, dispute in payment.disputes.items()
             if purchase.end_of(dispute_id, dispute) is None
         ]
-        if checkout is not None and checkout.reference is not None and not purchase.granted:
+        if checkout is not None and checkout.reference is not None and purchase.paying() is None:
             found.append(self._poll_session(purchase, checkout.number, checkout.reference))
         return [event for event in found if event is not None]
 

@@ -4,6 +4,7 @@ However it becomes known that a purchase was paid, it is credited once; refunds 
 no more.
 """
 
+import json
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 
 from autocredits.domain.decide import Command, Done, Draft, NotYet
 from autocredits.domain.errors import Problem
+from autocredits.domain.journal import Entered
 from autocredits.domain.money import MAX_BALANCE
-from autocredits.domain.purchases.calls import PurchaseRequest
+from autocredits.domain.purchases.calls import PurchaseRequest, SettleAgain
 from autocredits.domain.purchases.coupons import Coupon, CouponUse
 from autocredits.domain.purchases.facts import MAX_CHECKOUTS, MAX_FACTS, Checkout, Decision, Dispute, PaymentFacts
-from autocredits.domain.purchases.fulfil import NOT_LOST, REFUND_FAILED, put_purchase, settle
+from autocredits.domain.purchases.fulfil import NOT_LOST, REFUND_FAILED, as_entered, put_purchase, settle
 from autocredits.domain.purchases.record import Payment, Purchase
 from autocredits.domain.records import Record, RecordKey
 from tests.kit.builders import ACCOUNT_ID, CATALOG, NOW_MS, Account, adjust, page_of, state_of
@@ -1009,3 +1011,113 @@ def test_a_coupon_is_recounted_only_when_that_changes() -> None:
     plain = draft_of(replace(UNPAID, coupon_counted=True, expired=True))
     settle(plain, replace(UNPAID, coupon_counted=True, expired=True), "me", first=0)
     assert list(plain.changed) == [KEY]
+
+
+# ---------------------------------------------------------------- what a restore lost
+
+
+def restored(shop: Shop, lost: int) -> Purchase:
+    """Lose the newest pages, and set the purchase back to what the journal has of it."""
+    pages = shop.store.pages[shop.account_id]
+    for version in sorted(pages)[len(pages) - lost :]:
+        del pages[version]
+    return set_back(shop)
+
+
+def set_back(shop: Shop) -> Purchase:
+    """Store the purchase as the journal has it."""
+    found = [
+        Entered(page.version, index, page.at, entry)
+        for page in shop.pages()
+        for index, entry in enumerate(page.entries)
+        if entry.purchase_id == "b1"
+    ]
+    purchase = as_entered(shop.purchase(), found, shop.clock.now_ms())
+    shop.store.records[shop.account_id, KEY] = json.dumps(purchase.to_map())
+    return purchase
+
+
+def settle_again() -> SettleAgain:
+    """What the next poll does of an unsettled purchase."""
+    return SettleAgain(purchase_id="b1", actor="system:poll")
+
+
+def unsettled_cases() -> list[tuple[str, list[tuple[str, int]], int]]:
+    """What befell a paid purchase, and how many of the newest pages are lost."""
+    return [
+        ("its grant", [], 1),
+        ("a claw-back", [(REFUND, 1000)], 1),
+        ("grant and claw-back", [(REFUND, 1000)], 2),
+        ("a claw-back that was given back", [(REFUND, 1000), (FAILED, 1000)], 1),
+        ("what a dispute froze", [(DISPUTE, PRICE)], 1),
+        ("what was frozen, and taken then", [(DISPUTE, PRICE), (LOST, PRICE)], 1),
+        ("what was frozen, and released then", [(DISPUTE, PRICE), (WON, PRICE)], 1),
+    ]
+
+
+@pytest.mark.parametrize(("_what", "befell", "lost"), unsettled_cases())
+def test_what_was_lost_is_entered_again_once(_what: str, befell: list[tuple[str, int]], lost: int) -> None:
+    """The purchase is due at once, its facts enter what is missing, and then it stands as before."""
+    shop = credited()
+    for event_type, amount in befell:
+        shop.event(event_type, amount)
+    before = stands(shop)
+    purchase = restored(shop, lost)
+    assert (purchase.unsettled, purchase.poll_at) == (True, shop.clock.now_ms())
+    assert stands(shop) != before
+    assert shop.did(settle_again()) == shop.status()
+    assert stands(shop) == before
+    assert (shop.did(settle_again()), stands(shop)) == ("nothing", before)
+    assert not shop.purchase().unsettled
+    assert not shop.purchase().owes()
+
+
+def test_what_the_journal_has_is_left_as_it_is() -> None:
+    """A purchase that lost nothing is not written."""
+    shop = credited()
+    shop.event(REFUND, 1000)
+    before = shop.purchase()
+    assert set_back(shop) == before
+
+
+def test_a_purchase_that_is_older_than_its_grant_is_not_granted_again() -> None:
+    """It is credited; the payment becomes known when it is told again, and then what befalls it counts."""
+    shop = pending()
+    older = json.dumps(shop.purchase().to_map())
+    shop.event("paid")
+    before = stands(shop)
+    shop.store.records[shop.account_id, KEY] = older
+    assert set_back(shop).unsettled
+    assert stands(shop) == before
+    assert shop.did(settle_again()) == "credited"
+    with pytest.raises(NotYet):
+        shop.event(REFUND, PRICE)
+    assert shop.event("paid") == "credited"
+    assert stands(shop) == before
+    assert shop.purchase().paid_by == "pay1"
+    assert shop.event("paid", payment_id="pay2") == "put_aside"
+    assert shop.event(REFUND, PRICE) == "refunded"
+    assert stands(shop) == ("refunded", 0, 0)
+
+
+def test_a_payment_becomes_known_again_at_the_limit_of_the_balance() -> None:
+    """Its credits are in the balance already."""
+    shop = pending()
+    older = json.dumps(shop.purchase().to_map())
+    shop.event("paid")
+    shop.do(adjust("auto_order", MAX_BALANCE - shop.balance()[0]))
+    shop.store.records[shop.account_id, KEY] = older
+    set_back(shop)
+    assert shop.event("paid") == "credited"
+    assert shop.balance() == (MAX_BALANCE, 0)
+
+
+def test_only_an_unsettled_purchase_is_settled_again() -> None:
+    """News that adds no fact freezes nothing more, although credits are available again."""
+    shop = credited()
+    shop.do(adjust("auto_order", -5000))
+    shop.event(DISPUTE, PRICE)
+    shop.do(adjust("auto_order", 5000))
+    before = stands(shop)
+    assert shop.did(settle_again()) == "nothing"
+    assert stands(shop) == before

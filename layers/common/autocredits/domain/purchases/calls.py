@@ -15,6 +15,8 @@ from .facts import MAX_CHECKOUTS, Checkout, Decision
 from .fulfil import put_purchase, settle
 from .record import Purchase, read_purchase
 
+RESTORED = "Entered again: its entry was lost when the table was restored."
+
 PAYABLE = ("pending", "declined")
 """The statuses in which a purchase can be paid another way."""
 
@@ -257,6 +259,23 @@ class PlanPoll(OfPurchase):
         failures = purchase.poll_failures + 1 if self.failed else 0
         written = put_purchase(draft, replace(purchase, poll_failures=failures), moved=False)
         return Done(did="polled", record=written)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleAgain(OfPurchase):
+    """Enters what the facts of an unsettled purchase owe beyond what the journal has of it."""
+
+    actor: str
+
+    def decide(self, draft: Draft) -> Done:
+        """Raises Problem `account_not_found`, `purchase_not_found`."""
+        check_exists(draft.head)
+        purchase = read_purchase(draft, self.purchase_id)
+        if not purchase.unsettled:
+            return Done(did="nothing", record=purchase)
+        first = len(draft.entries)
+        purchase = settle(draft, purchase, self.actor, RESTORED, first=first, given_back=RESTORED)
+        return Done(did=purchase.status(), first=first, count=len(draft.entries) - first, record=purchase)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

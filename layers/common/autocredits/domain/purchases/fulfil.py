@@ -3,14 +3,14 @@
 Every way in (a webhook, a poll, a free total, a person's decision) ends in the same `settle`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from autocredits.domain.access import check_exists
 from autocredits.domain.decide import Done, Draft, NotYet
-from autocredits.domain.journal import Entry
+from autocredits.domain.journal import Entered, Entry
 from autocredits.domain.money import MAX_BALANCE
 from autocredits.domain.records import RecordKey
 
@@ -29,6 +29,9 @@ PaymentEventType = Literal[
     "dispute_won",
     "dispute_lost",
 ]
+
+GRANTING = ("purchased", "loaded")
+"""The kinds of entries that grant what was bought, or give it back after a claw-back."""
 
 REFUND_FAILED = "A refund failed: its credits are given back."
 NOT_LOST = "A dispute was not lost after all: its credits are given back."
@@ -146,7 +149,7 @@ def _is_earlier(event: PaymentEvent, checkout: Checkout) -> bool:
 
 def _may_be_paid(purchase: Purchase) -> bool:
     """Whether a payment that is not known yet would count: none has paid, and nobody has refused one."""
-    return not purchase.granted and not purchase.decided("refuse")
+    return (not purchase.granted or purchase.lacks_payment()) and not purchase.decided("refuse")
 
 
 def _payment_id(event: PaymentEvent) -> str:
@@ -162,7 +165,7 @@ def _paid(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
     waits_for = None
     if event.amount != purchase.price:
         waits_for = "wrong amount"
-    elif draft.state.balance(purchase.unit).posted + purchase.total_credits() > MAX_BALANCE:
+    elif not purchase.granted and draft.state.balance(purchase.unit).posted + purchase.total_credits() > MAX_BALANCE:
         waits_for = "the balance would exceed its limit"
     payment = PaymentFacts(amount=event.amount, waits_for=waits_for)
     paid_by = purchase.paid_by if waits_for else payment_id
@@ -274,7 +277,7 @@ def settle(
     if more > 0:
         _enter(draft, purchase, "held", actor, reason, held=more)
         purchase = replace(purchase, frozen=purchase.frozen + more)
-    purchase = replace(_recounted(draft, purchase), poll_failures=0)
+    purchase = replace(_recounted(draft, purchase), poll_failures=0, unsettled=False)
     return put_purchase(draft, purchase, moved=len(draft.entries) > first)
 
 
@@ -290,7 +293,8 @@ def _claw_back(draft: Draft, purchase: Purchase, actor: str, reason: str | None,
 
 
 def _grant_kind(purchase: Purchase) -> str:
-    return "purchased" if purchase.package else "loaded"
+    package, load = GRANTING
+    return package if purchase.package else load
 
 
 def _enter(
@@ -316,6 +320,23 @@ def _enter(
             key=key,
         )
     )
+
+
+def as_entered(purchase: Purchase, found: Sequence[Entered], now_ms: int) -> Purchase:
+    """The purchase with what its entries in the journal come to; its facts stay, and what they owe is due at once.
+
+    `found` are all its entries, in the journal's order. Where that changes nothing, it is the purchase itself.
+    """
+    entries = [one.entry for one in found]
+    granted = any(entry.kind in GRANTING for entry in entries)
+    posted, frozen = sum(entry.posted for entry in entries), sum(entry.held for entry in entries)
+    clawed_back = (purchase.total_credits() if granted else 0) - posted
+    versions = tuple(dict.fromkeys(one.version for one in found))
+    after = replace(purchase, granted=granted, clawed_back=clawed_back, frozen=frozen, versions=versions)
+    if after == purchase:
+        return purchase
+    after = replace(after, unsettled=after.owes(), rev=purchase.rev + 1)
+    return replace(after, poll_at=after.next_poll(now_ms))
 
 
 def _recounted(draft: Draft, purchase: Purchase) -> Purchase:

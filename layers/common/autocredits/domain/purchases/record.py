@@ -59,7 +59,8 @@ class Purchase:
     `decisions`; `expired` tells that nobody paid in time. `paid_by` is the payment that pays, for ever.
     Entered: `granted` tells that the credits were granted, `clawed_back` how many went back, `frozen` how many are held
     while disputes are open. `coupon_counted` tells that the coupon's use is counted. `poll_at` is when the provider is
-    polled next, `poll_failures` how many polls have failed in a row.
+    polled next, `poll_failures` how many polls have failed in a row. `unsettled` tells that what was entered is less
+    than the facts say, because a page was lost in a restore; the next poll settles it.
     """
 
     FORM: ClassVar[int] = 2
@@ -85,6 +86,7 @@ class Purchase:
     frozen: int = 0
     poll_at: int | None = None
     poll_failures: int = 0
+    unsettled: bool = False
     versions: tuple[int, ...] = ()
     created_at: int
     updated_at: int
@@ -180,6 +182,16 @@ class Purchase:
     def _share(self, payment: PaymentFacts, cents: int) -> int:
         return divide_half_up(self.total_credits() * cents, payment.amount) if payment.amount else 0
 
+    def lacks_payment(self) -> bool:
+        """Whether it was granted for a payment that is not known any more, as a restored table may have it."""
+        return self.granted and self.paid_by is None and self.price > 0
+
+    def owes(self) -> bool:
+        """Whether what was entered is not what the facts say, or the payment that it was granted for is not known."""
+        to_grant = not self.granted and (self.paid_by is not None or self.price == 0)
+        entered = (self.clawed_back, self.frozen) == (self.owed_back(), self.to_freeze())
+        return to_grant or not entered or self.lacks_payment()
+
     # ------------------------------------------------------------------ status
 
     def status(self) -> str:
@@ -209,10 +221,12 @@ class Purchase:
     def next_poll(self, now_ms: int) -> int | None:
         """When to poll the provider next, after now: while it may still be paid, and daily while a dispute is open.
 
-        After a poll that failed: in a minute, doubling, at most an hour.
+        At once if it is to be settled. After a poll that failed: in a minute, doubling, at most an hour.
         """
         if self.poll_failures:
             return now_ms + RETRY_DELAYS_MS[min(self.poll_failures, len(RETRY_DELAYS_MS)) - 1]
+        if self.unsettled:
+            return now_ms
         if any(end is None for _, _, end in self.disputes()):
             return now_ms + DAY_MS
         checkout, expires_at = self.open_checkout(), self.created_at + EXPIRES_MS
