@@ -18,7 +18,7 @@ from dev.stack.places import TEMPLATE
 Template = dict[str, Any]
 
 LOOP = "Fn::ForEach::"
-DEFER = "sqs:ChangeMessageVisibility"
+BY_TENS = ("sqs:ChangeMessageVisibility", "sqs:SendMessage")
 
 # The emulator's way to choose an API's id, and with it its address.
 API_TAGS = {"ms-custom-id": "autocredits"}
@@ -73,7 +73,7 @@ def to_cloudformation(
     os.environ.setdefault("AWS_DEFAULT_REGION", region)  # the translator asks for it
     result: Template = transform(template, parameters, _NoManagedPolicies())
     _allow_plain_http(result)
-    _allow_deferring(result)
+    _allow_batches(result)
     for logical_id, resource in list(result["Resources"].items()):
         if resource["Type"] == "AWS::ApiGatewayV2::Api":
             result["Resources"].update(_expand_body(logical_id, resource["Properties"]))
@@ -88,14 +88,13 @@ def _allow_plain_http(template: Template) -> None:
             document["Statement"] = [one for one in document["Statement"] if one.get("Sid") != "OnlyOverTls"]
 
 
-def _allow_deferring(template: Template) -> None:
-    """Let roles defer messages by tens if they may one by one: on AWS that is one action, to the emulator it is two."""
+def _allow_batches(template: Template) -> None:
+    """Let roles do by tens what they may do one by one: on AWS that is one action, to the emulator it is two."""
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::IAM::Role":
             for policy in resource["Properties"]["Policies"]:
                 for statement in policy["PolicyDocument"]["Statement"]:
-                    if DEFER in statement["Action"]:
-                        statement["Action"] += [f"{DEFER}Batch"]
+                    statement["Action"] += [f"{action}Batch" for action in BY_TENS if action in statement["Action"]]
 
 
 def _expand_body(api: str, properties: dict[str, Any]) -> dict[str, Any]:

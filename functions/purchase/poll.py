@@ -1,9 +1,6 @@
 """Every minute: polls the providers for payments whose webhook never arrived, and for disputes that are open."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from itertools import zip_longest
+from functools import partial
 from typing import Any
 
 from autocredits.bootstrap import ledger
@@ -12,17 +9,15 @@ from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.purchases.calls import PAYABLE, PlanPoll, SettleAgain
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import DUE_PURCHASES, EXPIRES_MS, POLL_DELAYS_MS, Purchase
-from autocredits.domain.records import NO_ACCOUNT
 from autocredits.edge.telemetry import count, logger
 from autocredits.ledger.commit import Ledger
+from autocredits.ledger.due import work_through
 from autocredits.ledger.lists import read_purchase
 from autocredits.ledger.ports import Listed, UnavailableError
-from autocredits.ledger.time_limit import has_time, limit_of
+from autocredits.ledger.time_limit import limit_of
 from functions.purchase.checkout import apply_event
 from functions.purchase.payments.registry import provider
 
-PER_READ = 50
-AT_ONCE = 8
 ACTOR = "system:poll"
 """Who settles what was left unsettled."""
 
@@ -32,33 +27,11 @@ RESERVE_S = 30.0
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, int]:
     """Poll for every purchase that is due, several at a time, as long as there is time."""
-    with limit_of(context), ThreadPoolExecutor(AT_ONCE) as pool:
-        polls = [pool.submit(copy_context().run, _poll_in_time, ledger(), due) for due in due_purchases(ledger())]
-        polled = [poll.result() for poll in polls]
-    counts = {"polled": polled.count(True), "failed": polled.count(False), "left": polled.count(None)}
+    used = ledger()
+    with limit_of(context):
+        counts = work_through(used.store, used.clock, {DUE_PURCHASES: partial(poll, used)}, RESERVE_S)
     logger.info("polls", extra=counts)
     return counts
-
-
-def due_purchases(ledger: Ledger) -> Iterator[Listed]:
-    """What is due by now, the longest overdue first, from all shards in turn; a full one holds up no other."""
-    shards = [_due_of_shard(ledger, shard) for shard in range(DUE_PURCHASES.shards)]
-    for row in zip_longest(*shards):
-        yield from (due for due in row if due is not None)
-
-
-def _due_of_shard(ledger: Ledger, shard: int) -> Iterator[Listed]:
-    start, now_ms = "", ledger.clock.now_ms()
-    while has_time(RESERVE_S):
-        listed = ledger.store.list(DUE_PURCHASES, NO_ACCOUNT, start=start, limit=PER_READ, shard=shard)
-        yield from (due for due in listed if due.at_ms() <= now_ms)
-        if len(listed) < PER_READ or listed[-1].at_ms() > now_ms:
-            return
-        start = listed[-1].position
-
-
-def _poll_in_time(ledger: Ledger, due: Listed) -> bool | None:
-    return poll(ledger, due) if has_time(RESERVE_S) else None
 
 
 def poll(ledger: Ledger, due: Listed) -> bool:

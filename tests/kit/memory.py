@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ class MemoryStore:
 
     pages: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     records: dict[tuple[str, RecordKey], str] = field(default_factory=dict)
+    put_off_to: dict[tuple[str, RecordKey], tuple[int, int]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def head(self, account_id: str) -> Page | None:
@@ -77,7 +78,10 @@ class MemoryStore:
         check_time()
         with self.lock:
             stored = list(self.records.items())
-        listed = sorted({item for place, text in stored for item in _listed(which, place, text, shard)})
+            put_off = dict(self.put_off_to)
+        listed = sorted(
+            {item for place, text in stored for item in _listed(which, place, text, shard, put_off.get(place))}
+        )
         beyond = [
             item
             for item in (reversed(listed) if newest_first else listed)
@@ -85,6 +89,18 @@ class MemoryStore:
             if not start or (item.position < start if newest_first else item.position > start)
         ]
         return beyond[:limit]
+
+    def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
+        """Show it later, until it is written again."""
+        check_time()
+        with self.lock:
+            place = _place(listed.account_id, key)
+            shown = _listed(which, place, self.records.get(place, "{}"), None, self.put_off_to.get(place))
+            if place not in self.records or listed not in set(shown):
+                return 0
+            times = self.put_off_to.get(place, (0, 0))[1] + 1
+            self.put_off_to[place] = (until_ms(times), times)
+            return times
 
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
@@ -104,6 +120,7 @@ class MemoryStore:
                 self.pages.setdefault(account_id, {})[page.version] = (text, page.hash)
             for write in writes:
                 self.records[_place(account_id, write.key)] = json.dumps(write.record.to_map())
+                self.put_off_to.pop(_place(account_id, write.key), None)
 
 
 def _place(account_id: str, key: RecordKey) -> tuple[str, RecordKey]:
@@ -111,13 +128,16 @@ def _place(account_id: str, key: RecordKey) -> tuple[str, RecordKey]:
     return (NO_ACCOUNT if key[0] in GLOBAL_KINDS else account_id), key
 
 
-def _listed(which: RecordList, place: tuple[str, RecordKey], text: str, shard: int | None) -> Iterator[Listed]:
+def _listed(
+    which: RecordList, place: tuple[str, RecordKey], text: str, shard: int | None, put_off: tuple[int, int] | None
+) -> Iterator[Listed]:
     """Where a record stands in a list, or in one shard of it."""
     account_id, key = place
     for listing in record_from_map(key, json.loads(text)).listings():
         if listing.list == which and shard in (None, shard_of(which, listing.item_id)):
             name = f"{account_id}#{listing.item_id}" if which.shared else listing.item_id
-            yield Listed(list_position(listing.at_ms, name), account_id, listing.item_id)
+            at_ms = put_off[0] if put_off and which.shared else listing.at_ms
+            yield Listed(list_position(at_ms, name), account_id, listing.item_id)
 
 
 def _check_keys(keys: Sequence[RecordKey], most: int | None = None) -> None:
@@ -157,6 +177,11 @@ class MemoryQueue:
         """Keep a message."""
         check_time()
         self.sent.append((account_id, body))
+
+    def send_all(self, messages: Sequence[tuple[str, str]]) -> None:
+        """Keep messages."""
+        check_time()
+        self.sent += messages
 
     def dead_letter(self, body: str, reason: str) -> None:
         """Keep a dead letter."""

@@ -78,7 +78,7 @@ STORY = (
     Step("purchases_get", 200, {"purchase_id": PURCHASE, "status": "credited"}),
     Step("purchases_list_get", 200, {"items.0.purchase_id": PURCHASE, "next_cursor": None}),
     Step("coupons_delete", 200, {"uses": 1, "closed": True}),
-    Step("purchase_poll", None, {"polled": 0, "failed": 0, "left": 0}),
+    Step("purchase_poll", None, {"done": 0, "failed": 0, "left": 0}),
     Step("balance_get", 200, {"balances.auto_order": {"posted": "119.17", "held": "0.00", "available": "119.17"}}),
     Step("entries_get", 200, {"items.0.kind": "purchased", "items.0.purchase_id": PURCHASE}),
 )

@@ -150,7 +150,7 @@ class Shop:
         """Run the schedule so many minutes later; how many polls went well, and how many failed."""
         self.clock.at_ms += minutes * MINUTE_MS
         counts = poll.handler({}, Context(remaining_ms))
-        return counts["polled"], counts["failed"]
+        return counts["done"], counts["failed"]
 
     # ------------------------------------------------------------------ what has come of it
 

@@ -231,7 +231,7 @@ class Slow:
     name: str = "sandbox"
 
     def __post_init__(self) -> None:
-        self.barrier = Barrier(poll.AT_ONCE, action=self.pass_time, timeout=10)
+        self.barrier = Barrier(due.AT_ONCE, action=self.pass_time, timeout=10)
 
     def pass_time(self) -> None:
         """Let 0.3 s pass."""

@@ -11,13 +11,14 @@ from importlib import resources
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
 from .adapters.aws import client
+from .adapters.bus import EventBus
 from .adapters.clock import SystemClock
 from .adapters.dynamo import DynamoStore
 from .adapters.queue import SqsQueue
 from .adapters.secrets import AwsSecrets
 from .domain.catalog import Catalog, load_catalog
 from .ledger.commit import Ledger
-from .ledger.ports import Queue
+from .ledger.ports import Bus, Queue
 
 
 @cache
@@ -40,6 +41,18 @@ def ledger() -> Ledger:
 def queue() -> Queue:
     """The orders queue and its dead letters."""
     return SqsQueue(client("sqs"), os.environ["ORDERS_QUEUE_URL"], os.environ["DEAD_LETTER_QUEUE_URL"])
+
+
+@cache
+def republish_queue() -> Queue:
+    """The queue of pages whose events are still to be made, and its dead letters."""
+    return SqsQueue(client("sqs"), os.environ["REPUBLISH_QUEUE_URL"], os.environ["REPUBLISH_DEAD_LETTER_QUEUE_URL"])
+
+
+@cache
+def bus() -> Bus:
+    """The bus of events."""
+    return EventBus(client("events"), os.environ["BUS_NAME"])
 
 
 @cache

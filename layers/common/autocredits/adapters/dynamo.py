@@ -1,6 +1,6 @@
 """The Store on DynamoDB: one table, a partition of pages per account, every record on a partition of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Page, page_from_map
-from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
-from autocredits.domain.records import Listing, Record, RecordKey, RecordList, Records
+from autocredits.domain.kinds import GLOBAL_KINDS, KINDS, record_from_map
+from autocredits.domain.records import NO_ACCOUNT, Listing, Record, RecordKey, RecordList, Records
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot, UnavailableError, list_position, shard_of
 
 from .aws import THROTTLED, translate_errors
@@ -21,10 +21,15 @@ Item = dict[str, Any]
 
 BATCH = 100
 
+PUT_OFF = "put_off"
+"""How often a record was put off in its list since it was last written."""
+
 _KEY_ATTRIBUTES = frozenset(
-    {"pk", "sk", "by_creation_pk", "by_creation_sk", "by_status_pk", "by_status_sk", "by_due_pk", "by_due_sk"}
+    {"pk", "sk", "by_creation_pk", "by_creation_sk", "by_status_pk", "by_status_sk", "by_due_pk", "by_due_sk", PUT_OFF}
 )
-_CONFLICTS = frozenset({"ConditionalCheckFailed", "TransactionConflict", "TransactionConflictException"})
+_CONFLICTS = frozenset(
+    {"ConditionalCheckFailed", "ConditionalCheckFailedException", "TransactionConflict", "TransactionConflictException"}
+)
 
 
 class _Deserializer(TypeDeserializer):
@@ -144,6 +149,36 @@ class DynamoStore:
         items: Sequence[Item] = answer["Items"]
         return items
 
+    def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
+        """Its place alone is updated, on condition that it is as listed, with the number of times beside it."""
+        primary, place = _record_key(listed.account_id, key), f"{which.index}_sk"
+        with translate_errors():
+            item = self.client.get_item(
+                TableName=self.table_name,
+                Key=primary,
+                ProjectionExpression=f"{place}, {PUT_OFF}",
+                ConsistentRead=True,
+            ).get("Item", {})
+        times = int(item.get(PUT_OFF, {}).get("N", "0")) + 1
+        name = listed.position.partition("#")[2]
+        try:
+            with _translate_errors():
+                self.client.update_item(
+                    TableName=self.table_name,
+                    Key=primary,
+                    UpdateExpression=f"SET {place} = :later, {PUT_OFF} = :times",
+                    # Somebody may have written the record, or put it off, since it was listed.
+                    ConditionExpression=f"{place} = :listed",
+                    ExpressionAttributeValues={
+                        ":later": {"S": list_position(until_ms(times), name)},
+                        ":times": {"N": str(times)},
+                        ":listed": {"S": listed.position},
+                    },
+                )
+        except ConflictError:
+            return 0
+        return times
+
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
     ) -> None:
@@ -208,6 +243,56 @@ def _record_key(account_id: str, key: RecordKey) -> Item:
     kind, record_id = key
     name = f"{kind}#{record_id}" if kind in GLOBAL_KINDS else f"account#{account_id}#{kind}#{record_id}"
     return {"pk": {"S": name}, "sk": {"S": "work" if kind in ("order", "product") else kind}}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an item of the table is: page `version` of an account, or the record under `key`.
+
+    `account_id` is NO_ACCOUNT for a record that belongs to none.
+    """
+
+    account_id: str
+    version: int | None = None
+    key: RecordKey | None = None
+
+
+_SORT_KEYS = {"order": "work", "product": "work"}
+
+
+def place_of(item: Mapping[str, Any]) -> Place | None:
+    """What an item is, by its keys; None for one that is neither a page nor a known kind of record."""
+    head, *names = item["pk"]["S"].split("#")
+    sort_key = item["sk"]["S"]
+    if head == "account" and len(names) == 1 and sort_key.startswith("page#"):
+        return Place(names[0], version=int(sort_key.removeprefix("page#")))
+    account_id, kind = NO_ACCOUNT, head
+    if head == "account" and len(names) > 1:
+        account_id, kind, *names = names
+    name = "#".join(names)
+    owned = (kind in GLOBAL_KINDS) == (account_id == NO_ACCOUNT)
+    known = kind in KINDS and owned and _SORT_KEYS.get(kind, kind) == sort_key
+    return Place(account_id, key=(kind, name)) if known else None
+
+
+def page_of(account_id: str, item: Mapping[str, Any]) -> Page:
+    """The page of an item. Raises BrokenInvariantError unless its hash covers exactly what is stored."""
+    return _page(account_id, item)
+
+
+def record_of(key: RecordKey, item: Mapping[str, Any]) -> Record:
+    """The record of an item."""
+    return record_from_map(key, _plain(item))
+
+
+def record_key(account_id: str, key: RecordKey) -> Item:
+    """The primary key of a record's item."""
+    return _record_key(account_id, key)
+
+
+def page_key(account_id: str, version: int) -> Item:
+    """The primary key of a page's item."""
+    return _page_key(account_id, version)
 
 
 def _listing(account_id: str, listing: Listing) -> dict[str, str]:

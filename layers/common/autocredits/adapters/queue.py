@@ -1,8 +1,10 @@
-"""The queue of orders and its dead letters, on SQS."""
+"""A queue and its dead letters, on SQS."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from autocredits.ledger.ports import UnavailableError
 
 from .aws import translate_errors
 
@@ -24,6 +26,18 @@ class SqsQueue:
         """Send a message; its group is the account, so that one merchant's flood does not hold up the others."""
         with translate_errors():
             self.client.send_message(QueueUrl=self.url, MessageBody=body, MessageGroupId=account_id)
+
+    def send_all(self, messages: Sequence[tuple[str, str]]) -> None:
+        """Send messages, each an account and a body, ten in a call."""
+        entries = [
+            {"Id": str(number), "MessageBody": body, "MessageGroupId": account_id}
+            for number, (account_id, body) in enumerate(messages)
+        ]
+        for start in range(0, len(entries), BATCH):
+            with translate_errors():
+                answer = self.client.send_message_batch(QueueUrl=self.url, Entries=entries[start : start + BATCH])
+            if failed := answer.get("Failed"):
+                raise UnavailableError(f"{len(failed)} messages were not sent: {failed[0].get('Code')}")
 
     def dead_letter(self, body: str, reason: str) -> None:
         """Send the body, unchanged, to the dead-letter queue with the attribute `reason`."""

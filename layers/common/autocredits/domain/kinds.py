@@ -24,6 +24,9 @@ _FROM_MAP: Mapping[str, Callable[[Mapping[str, Any]], Record]] = MappingProxyTyp
     }
 )
 
+KINDS = frozenset(_FROM_MAP)
+"""Every kind of record there is."""
+
 
 def record_from_map(key: RecordKey, stored: Mapping[str, Any]) -> Record:
     """The record of a stored form, by the kind that its key names."""

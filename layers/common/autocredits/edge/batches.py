@@ -9,49 +9,27 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from autocredits.domain.decide import Command, NotYet
 from autocredits.domain.errors import Problem
 from autocredits.ledger.commit import Accepted, Ledger
-from autocredits.ledger.ports import Queue, UnavailableError
+from autocredits.ledger.ports import Queue
 from autocredits.ledger.time_limit import has_time, limit_of
 
 from .messages import parse_message
 from .problems import as_problem
+from .retries import DEAD_LETTER, OUT_OF_TIME_DELAY_S, Fate, age_s, retry, settle
 from .telemetry import logger
-
-FIRST_DELAY_S = 5
-OUT_OF_TIME_DELAY_S = 10
-MAX_DELAY_S = 600
 
 MAX_WAIT_S = 24 * 3600
 """How long a result waits for its request."""
 
-MAX_FAULT_S = 5 * 24 * 3600
-"""How long a message is tried again while something of ours is at fault."""
-
 RESERVE_S = 10
 """What one account's messages may need. With less left, the rest of a batch is given back."""
 
-DEAD_LETTER = "dead_letter"
-
 SETTLING_S = 6
 """What is kept for telling the queue what became of the messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What becomes of a message: acknowledged, tried again in `delay_s` seconds, or a dead letter; and why."""
-
-    did: str
-    reason: str | None = None
-    delay_s: int | None = None
-
-
-class RetryError(Exception):
-    """The message stays in the queue and is shown again later."""
 
 
 @dataclass(slots=True)
@@ -64,28 +42,12 @@ class Received:
     command: Command | None = None
     outcome: Accepted | Exception | None = None
 
-    def receives(self) -> int:
-        """How often it has been received, this time included."""
-        return int(self.record.attributes.approximate_receive_count)
-
-    def age_s(self, now_ms: int) -> int:
-        """How long ago it was first received."""
-        return max(0, now_ms - int(self.record.attributes.approximate_first_receive_timestamp)) // 1000
-
     def parse(self) -> None:
         """Understand the message, or note why it can never be processed."""
         try:
             self.type, self.account_id, self.command = parse_message(self.record.body)
         except Problem as problem:
             self.outcome = problem
-
-
-def delay_s(age_s: int, first_s: int) -> int:
-    """How long a message of this age waits until it is tried again: `first_s`, doubling, at most 10 minutes.
-
-    It is told by time, not by receives: a message that came and went untried has lost nothing.
-    """
-    return min(MAX_DELAY_S, first_s + age_s)
 
 
 def process(event: dict[str, Any], context: Any, ledger: Ledger, queue: Queue) -> dict[str, Any]:
@@ -110,55 +72,23 @@ def _execute_in_time(ledger: Ledger, batch: Sequence[Received]) -> None:
 def _settle_all(
     event: dict[str, Any], context: Any, batch: Sequence[Received], queue: Queue, now_ms: int
 ) -> dict[str, Any]:
-    told = {received.record.message_id: received for received in batch}
-    lines: list[dict[str, Any]] = []
-    delays: dict[str, int] = {}
-
-    def settle(record: SQSRecord) -> None:
-        received = told[record.message_id]
-        fate = fate_of(received, now_ms)
-        lines.append(
-            {
-                "message_id": record.message_id,
-                "type": received.type,
-                "account_id": received.account_id,
-                "receives": received.receives(),
-                "age_s": received.age_s(now_ms),
-                "did": fate.did,
-                "reason": fate.reason,
-            }
-        )
-        if fate.delay_s is not None:
-            delays[record.receipt_handle] = fate.delay_s
-            raise RetryError
-        if fate.did == DEAD_LETTER:
-            _bury(queue, record, fate)
-
-    processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    answer = process_partial_response(event, settle, processor, context)
-    if delays:
-        _defer(queue, delays)
-    logger.info("batch", extra={"messages": lines})
-    return dict(answer)
+    fates = {received.record.message_id: fate_of(received, now_ms) for received in batch}
+    answer = settle(event, context, queue, fates)
+    logger.info("batch", extra={"messages": [_line(received, fates, now_ms) for received in batch]})
+    return answer
 
 
-def _bury(queue: Queue, record: SQSRecord, fate: Fate) -> None:
-    """Make a dead letter. What raises here is not acknowledged, and comes back."""
-    try:
-        queue.dead_letter(record.body, fate.reason or "")
-    except Exception:
-        logger.exception("message could not be made a dead letter", extra={"message_id": record.message_id})
-        raise
-
-
-def _defer(queue: Queue, delays: Mapping[str, int]) -> None:
-    """Have messages shown again after their delays. What cannot be told comes back with the queue's own time-out."""
-    try:
-        queue.defer(delays)
-    except UnavailableError as error:
-        logger.warning("messages not deferred", extra={"count": len(delays), "error": type(error).__name__})
-    except Exception:  # noqa: BLE001 - the outcomes of the others are not lost over it
-        logger.exception("messages could not be deferred", extra={"count": len(delays)})
+def _line(received: Received, fates: Mapping[str, Fate], now_ms: int) -> dict[str, Any]:
+    fate = fates[received.record.message_id]
+    return {
+        "message_id": received.record.message_id,
+        "type": received.type,
+        "account_id": received.account_id,
+        "receives": int(received.record.attributes.approximate_receive_count),
+        "age_s": age_s(received.record, now_ms),
+        "did": fate.did,
+        "reason": fate.reason,
+    }
 
 
 def _execute(ledger: Ledger, account_id: str, group: Sequence[Received]) -> None:
@@ -183,20 +113,14 @@ def _execute(ledger: Ledger, account_id: str, group: Sequence[Received]) -> None
 
 def fate_of(received: Received, now_ms: int) -> Fate:
     """An outcome is acknowledged, what time can mend is tried again for so long, all else is a dead letter."""
-    outcome, age_s = received.outcome, received.age_s(now_ms)
+    outcome, aged_s = received.outcome, age_s(received.record, now_ms)
     if isinstance(outcome, Accepted):
         return Fate(outcome.done.did)
     if outcome is None:
-        return _retry("out_of_time", age_s, OUT_OF_TIME_DELAY_S, MAX_FAULT_S)
+        return retry("out_of_time", aged_s, first_s=OUT_OF_TIME_DELAY_S)
     if isinstance(outcome, NotYet):
-        return _retry("result_before_request", age_s, FIRST_DELAY_S, MAX_WAIT_S)
+        return retry("result_before_request", aged_s, most_s=MAX_WAIT_S)
     problem = as_problem(outcome)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _retry(problem.code, age_s, FIRST_DELAY_S, MAX_FAULT_S)
+        return retry(problem.code, aged_s)
     return Fate(DEAD_LETTER, problem.code)
-
-
-def _retry(reason: str, age_s: int, first_s: int, most_s: int) -> Fate:
-    if age_s >= most_s:
-        return Fate(DEAD_LETTER, reason)
-    return Fate("retry", reason, delay_s(age_s, first_s))

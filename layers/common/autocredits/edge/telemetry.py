@@ -6,7 +6,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 logger = Logger()
 
 
-def count(name: str) -> None:
-    """Add one to the metric `name`."""
-    with single_metric(name=name, unit=MetricUnit.Count, value=1):
+def count(name: str, number: int = 1) -> None:
+    """Add a number to the metric `name`."""
+    with single_metric(name=name, unit=MetricUnit.Count, value=number):
         pass

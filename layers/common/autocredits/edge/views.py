@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autocredits.domain.catalog import Package, RateCard
+from autocredits.domain.events import Hold, hold_of
 from autocredits.domain.ids import hold_id
 from autocredits.domain.journal import NO_PAGE_HASH, Entry, Page
 from autocredits.domain.money import format_amount
@@ -61,9 +62,6 @@ def entries_view(page: Page) -> list[View]:
 
 def entry_view(page: Page, index: int, entry: Entry, balance: Balance | None) -> View:
     """One entry, with its unit's `balance` after it. What it does not have is left out."""
-    work_id = entry.order_id or entry.product_id
-    kind = "order" if entry.order_id else "product"
-    has_hold = entry.kind in HOLD_KINDS and work_id is not None and entry.attempt is not None
     action = {"order_type": entry.order_type, "tracking": entry.tracking} if entry.order_type else None
     shown = {
         "reason": entry.reason,
@@ -74,7 +72,7 @@ def entry_view(page: Page, index: int, entry: Entry, balance: Balance | None) ->
         "part": entry.part,
         "action": action,
         "rate_card": entry.rate_card,
-        "hold_id": hold_id(kind, work_id, entry.attempt) if has_hold and work_id and entry.attempt else None,
+        "hold_id": hold_id_of(entry) if entry.kind in HOLD_KINDS else None,
         "purchase_id": entry.purchase_id,
         "key": entry.key,
         "attempt": entry.attempt,
@@ -97,6 +95,14 @@ def entry_view(page: Page, index: int, entry: Entry, balance: Balance | None) ->
     }
 
 
+def hold_id_of(entry: Entry) -> str | None:
+    """The hold of the attempt that an entry belongs to; None for one that is of no work."""
+    work_id = entry.order_id or entry.product_id
+    if work_id is None or entry.attempt is None:
+        return None
+    return hold_id("order" if entry.order_id else "product", work_id, entry.attempt)
+
+
 def _changes_view(changes: Mapping[str, Any]) -> View:
     """The new values of a standing entry, amounts as amounts."""
     return {name: format_amount(value) if isinstance(value, int) else value for name, value in changes.items()}
@@ -114,17 +120,17 @@ def own_entries_view(accepted: Accepted) -> list[View]:
     return entries_view(accepted.page)[first : first + count]
 
 
-def _sum(entries: Iterable[Entry], unit: str, part: str | None = None) -> int:
-    """Hundredths of `unit` that the entries debit or hold, for one part or for all."""
-    return sum(entry.held - entry.posted for entry in entries if entry.unit == unit and part in (None, entry.part))
+def _debited(entries: Iterable[Entry], unit: str) -> int:
+    """Hundredths of `unit` that the entries debit."""
+    return sum(-entry.posted for entry in entries if entry.unit == unit)
 
 
 def debit_view(accepted: Accepted) -> View:
     """The answer to a debit, made from its page alone, so that a replay is the first answer again."""
     entries = own_entries(accepted)
     return {
-        "credits": format_amount(_sum(entries, "auto_order")),
-        "managed": format_amount(_sum(entries, "managed")),
+        "credits": format_amount(_debited(entries, "auto_order")),
+        "managed": format_amount(_debited(entries, "managed")),
         "rate_card": entries[0].rate_card,
         "entries": own_entries_view(accepted),
         "balances": balances_view(accepted.page.state),
@@ -134,18 +140,22 @@ def debit_view(accepted: Accepted) -> View:
 def opened_hold_view(accepted: Accepted) -> View:
     """The answer to a hold, made from its page alone: what was set aside now, per part."""
     entries = own_entries(accepted)
-    first = entries[0]
-    kind, work_id = ("order", first.order_id) if first.order_id else ("product", first.product_id)
-    parts = dict.fromkeys(entry.part for entry in entries if entry.part)
     return {
-        "hold_id": hold_id(kind, work_id or "", first.attempt or 0),
+        "hold_id": hold_id_of(entries[0]),
         "status": "open",
-        "credits": format_amount(_sum(entries, "auto_order")),
-        "parts": {part: format_amount(_sum(entries, "auto_order", part)) for part in parts},
-        "managed": format_amount(_sum(entries, "managed")),
-        "rate_card": first.rate_card,
-        "expires_at": format_time(first.expires_at or 0),
+        **set_aside_view(hold_of(entries)),
+        "rate_card": entries[0].rate_card,
         "balances": balances_view(accepted.page.state),
+    }
+
+
+def set_aside_view(hold: Hold) -> View:
+    """What one request set aside, and until when."""
+    return {
+        "credits": format_amount(hold.credits()),
+        "parts": {part: format_amount(amount) for part, amount in hold.parts.items()},
+        "managed": format_amount(hold.managed),
+        "expires_at": format_time(hold.expires_at),
     }
 
 

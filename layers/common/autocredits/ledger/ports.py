@@ -1,7 +1,7 @@
-"""What the ledger asks of the outside: a store, a queue, a clock. `adapters` has the real ones."""
+"""What the ledger and the edge ask of the outside: a store, a queue, a bus, a clock. `adapters` has the real ones."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -95,6 +95,13 @@ class Store(Protocol):
         """
         ...
 
+    def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
+        """Show a listed record later, without a change of the record; how often since it was last written.
+
+        `until_ms` gives the time, from that number. 0 where the list does not show the record there any more.
+        """
+        ...
+
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
     ) -> None:
@@ -107,10 +114,14 @@ class Store(Protocol):
 
 
 class Queue(Protocol):
-    """The orders queue and its dead letters. Each call may raise UnavailableError."""
+    """A queue and its dead letters. Each call may raise UnavailableError."""
 
     def send(self, account_id: str, body: str) -> None:
         """Send a message about the account."""
+        ...
+
+    def send_all(self, messages: Sequence[tuple[str, str]]) -> None:
+        """Send messages, each an account and a body. Raises UnavailableError unless all of them were sent."""
         ...
 
     def dead_letter(self, body: str, reason: str) -> None:
@@ -119,6 +130,41 @@ class Queue(Protocol):
 
     def defer(self, delays: Mapping[str, int]) -> None:
         """Show received messages again after so many seconds each, by their receipts."""
+        ...
+
+
+class WrittenPage(Protocol):
+    """A page that was just written, as the table's stream tells."""
+
+    @property
+    def account_id(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+        ...
+
+    def read(self) -> Page:
+        """The page itself. Raises BrokenInvariantError if it does not match its hash."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BusEvent:
+    """An event as it goes on the bus. `detail` is JSON."""
+
+    type: str
+    at_ms: int
+    detail: str
+
+
+class Bus(Protocol):
+    """Where events go."""
+
+    def put(self, events: Sequence[BusEvent]) -> Sequence[BusEvent]:
+        """Put the events on the bus; those that did not get there. Raises UnavailableError if it cannot be asked."""
         ...
 
 

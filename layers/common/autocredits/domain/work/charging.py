@@ -191,12 +191,12 @@ def enter_capture(draft: Draft, work: Work, name: str, cause: Cause, spent: int)
     return entry_ids[0]
 
 
-def enter_release(draft: Draft, work: Work, name: str, cause: Cause) -> None:
-    """Enter an open part as released, one entry per unit."""
+def enter_release(draft: Draft, work: Work, name: str, kind: str, cause: Cause) -> None:
+    """Enter an open part as given back, `released` or `expired`, one entry per unit."""
     part = work.parts[name]
     for unit, held in (("auto_order", part.credits), ("managed", part.managed)):
         if held:
-            draft.add(_settled(_entry(work, cause, "released", unit, held=-held), name, part))
+            draft.add(_settled(_entry(work, cause, kind, unit, held=-held), name, part))
 
 
 def enter_refusal(draft: Draft, work: Work, part: str, refusal: Problem, cause: Cause) -> None:

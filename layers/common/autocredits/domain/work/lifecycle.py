@@ -143,7 +143,7 @@ class Settlement:
     and spends more than was held if it must.
     """
 
-    ended: Literal["captured", "released"]
+    ended: Literal["captured", "released", "expired"]
     cause: Cause
     managed: int | None = None
 
@@ -152,7 +152,7 @@ def settle_part(draft: Draft, work: Work, name: str, settlement: Settlement) -> 
     """End an open part, and let the work's status follow."""
     if settlement.ended == "captured":
         return _capture(draft, work, name, settlement.cause, settlement.managed if name == "order" else None)
-    return _release(draft, work, name, settlement.cause)
+    return _give_back(draft, work, name, settlement.ended, settlement.cause)
 
 
 def _capture(draft: Draft, work: Work, name: str, cause: Cause, managed: int | None) -> Work:
@@ -191,16 +191,17 @@ def complete_charged(work: Work, charge: str, cause: Cause) -> Work | None:
     return replace(_converted(work, cause.tracking_number), latest=latest)
 
 
-def _release(draft: Draft, work: Work, name: str, cause: Cause) -> Work:
+def _give_back(draft: Draft, work: Work, name: str, ended: Literal["released", "expired"], cause: Cause) -> Work:
     """Give an open part back. Without its part `order` an order has failed, and all else that is open goes back."""
     names = work.open_parts() if name == "order" else (name,)
     for each in names:
-        enter_release(draft, work, each, cause)
-    released = {each: replace(work.parts[each], status="released") for each in names}
-    work = replace(work, parts={**work.parts, **released})
+        enter_release(draft, work, each, ended, cause)
+    given_back = {each: replace(work.parts[each], status=ended) for each in names}
+    work = replace(work, parts={**work.parts, **given_back})
     if name == "tracking":
         return work
-    return replace(work, status="rejected" if name == "sourcing" else "failed", reason=cause.reason)
+    rejected = name == "sourcing" and ended == "released"
+    return replace(work, status="rejected" if rejected else "failed", reason=cause.reason)
 
 
 def refuse(draft: Draft, work: Work, part: str, refusal: Problem, cause: Cause) -> Work:

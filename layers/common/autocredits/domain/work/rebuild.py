@@ -51,7 +51,8 @@ class _Step:
             self.second is None
             and (self.first.version, self.first.index + 1) == (after.version, after.index)
             and (one.unit, other.unit) == ("auto_order", "managed")
-            and (one.kind, one.part, one.attempt, one.tracking) == (other.kind, other.part, other.attempt, other.tracking)
+            and (one.kind, one.part, one.attempt, one.tracking)
+            == (other.kind, other.part, other.attempt, other.tracking)
         )
 
     def continues(self, before: "_Step") -> bool:

@@ -160,6 +160,10 @@ class Work:
         """The parts of the present hold that are still open, in the order they were opened."""
         return tuple(name for name, part in self.parts.items() if part.status == "open")
 
+    def overdue_parts(self, now_ms: int) -> tuple[str, ...]:
+        """The open parts whose time is over, in the order they were opened."""
+        return tuple(name for name in self.open_parts() if self.parts[name].expires_at <= now_ms)
+
     def progress(self) -> Progress:
         """What happened in the present attempt."""
         if self.latest is None or self.latest.attempt != self.attempt:
