@@ -1,0 +1,335 @@
+"""A table whose transactions a restore has torn, on a real engine: what is found, mended, and made again.
+
+Each case runs commands and tears the last one's transaction in every way: of what it wrote, any part may be there and
+the rest as it was before.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
+from typing import Any
+
+import pytest
+
+from autocredits.adapters.dynamo import DynamoStore
+from autocredits.domain.accounts import OpenAccount
+from autocredits.domain.decide import Command, NotYet
+from autocredits.domain.errors import Problem
+from autocredits.domain.purchases.calls import MakeCoupon, PlanPoll, SettleAgain
+from autocredits.domain.purchases.coupons import Coupon
+from autocredits.domain.purchases.fulfil import PaymentEvent
+from autocredits.domain.purchases.record import DUE_PURCHASES, Purchase
+from autocredits.domain.records import NO_ACCOUNT
+from autocredits.domain.state import Balance
+from autocredits.ledger.commit import Ledger
+from dev.restore.check import DONE, Line, ServingError, check
+from dev.restore.walk import Walk
+from functions.purchase.checkout import purchase_id_of
+from tests.kit.builders import (
+    ACCOUNT_ID,
+    CATALOG,
+    PLATFORM,
+    accepted,
+    adjust,
+    capture,
+    completed,
+    conversion,
+    debit,
+    failed,
+    hold,
+    idempotency,
+    order,
+    placed,
+    queue_order,
+    release,
+    requested,
+    sourcing,
+)
+from tests.kit.engines import Endpoint, client_of, make_table
+from tests.kit.forms import RELEASES, kept
+from tests.kit.memory import ManualClock
+from tests.kit.purchases import PRICE, checkout, fulfil, start
+
+Item = dict[str, Any]
+Items = Mapping[tuple[str, str], Item]
+
+BUYS = "key-of-b1"
+PURCHASE = purchase_id_of(ACCOUNT_ID, BUYS)
+
+BUY = [
+    lambda: start(PURCHASE, idempotency=idempotency(BUYS)),
+    lambda: checkout(PURCHASE),
+    lambda: fulfil("paid", purchase_id=PURCHASE),
+]
+FREE = Coupon(code="C", percent_off=10_000, max_uses=9)
+
+CASES: dict[str, list[Callable[[], Command]]] = {
+    "a debit": [lambda: debit(order(tracking="bce"))],
+    "a debit of managed balance": [lambda: debit(order(order_type="fba", tracking="bce"))],
+    "a hold": [lambda: hold(order(tracking="bce"))],
+    "a capture": [lambda: hold(order(order_type="fba", tracking="bce")), lambda: capture(managed=2000)],
+    "a capture of a part": [lambda: hold(order(tracking="bce")), lambda: capture(parts=["order"])],
+    "a release": [lambda: hold(order(tracking="bce")), release],
+    "a request": [lambda: requested(tracking="bce")],
+    "a queued order": [lambda: queue_order(order(tracking="bce")), lambda: requested(tracking="bce", attempt=1)],
+    "a result": [lambda: requested(tracking="bce"), placed],
+    "a failure": [lambda: requested(tracking="bce"), failed],
+    "a new attempt": [requested, failed, lambda: requested(tracking="bce")],
+    "a conversion": [requested, placed, conversion],
+    "a manual conversion": [lambda: conversion(order_type="manual")],
+    "a converted order": [requested, placed, conversion, completed],
+    "sourcing": [sourcing],
+    "accepted sourcing": [sourcing, accepted],
+    "an adjustment": [lambda: adjust("finder", 700)],
+    "a grant": BUY,
+    "a refund": [*BUY, lambda: fulfil("refunded", 1000, purchase_id=PURCHASE)],
+    "a dispute": [*BUY, lambda: fulfil("dispute_created", PRICE, purchase_id=PURCHASE)],
+    "a lost dispute": [
+        *BUY,
+        lambda: fulfil("dispute_created", PRICE, purchase_id=PURCHASE),
+        lambda: fulfil("dispute_lost", PRICE, purchase_id=PURCHASE),
+    ],
+    "a free purchase": [lambda: start(PURCHASE, idempotency=idempotency(BUYS), coupon="C")],
+}
+
+
+@dataclass(slots=True)
+class Table:
+    """A table on the engine, and what the command finds in it."""
+
+    store: DynamoStore
+    clock: ManualClock = field(default_factory=ManualClock)
+    provider: Any = None
+
+    def do(self, command: Command, account_id: str = ACCOUNT_ID) -> str:
+        """What came of a command, in one word."""
+        self.clock.at_ms += 1000
+        try:
+            return Ledger(self.store, self.clock, CATALOG).execute(account_id, command).done.did
+        except Problem as problem:
+            return problem.code
+        except NotYet:
+            return "not_yet"
+
+    def items(self) -> Items:
+        """Everything in it, by its primary keys."""
+        found = self.store.client.scan(TableName=self.store.table_name, ConsistentRead=True)["Items"]
+        return {(item["pk"]["S"], item["sk"]["S"]): item for item in found}
+
+    def put(self, items: Items) -> None:
+        """Put items in, as a restore does."""
+        for item in items.values():
+            self.store.client.put_item(TableName=self.store.table_name, Item=item)
+
+    def check(self, *, repair: bool = False, later_ms: int = 3_600_000) -> list[Line]:
+        """The lines of the command, an hour later."""
+        walk = Walk(self.store, lambda _: self.provider, lambda: self.clock.now_ms() + later_ms)
+        return list(check(walk, repair=repair))
+
+    def balances(self) -> Mapping[str, Balance]:
+        """What the newest page says."""
+        page = self.store.head(ACCOUNT_ID)
+        assert page is not None
+        return {unit: balance for unit, balance in page.state.balances.items() if balance != Balance()}
+
+    def poll(self) -> None:
+        """Settle what is unsettled and due, as the purchase poll does."""
+        for due in self.store.list(DUE_PURCHASES, NO_ACCOUNT, limit=50):
+            self.do(SettleAgain(purchase_id=due.item_id, actor="system:poll"), due.account_id)
+
+
+@pytest.fixture(scope="module")
+def client(endpoint: Endpoint) -> Any:
+    """A client of the engine."""
+    return client_of(endpoint("dynoxide"))
+
+
+@pytest.fixture
+def tables(client: Any) -> Callable[[], Table]:
+    """New tables on the engine."""
+    return lambda: Table(DynamoStore(client, make_table(client)))
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """What a case's last command did: the table before and after it, and the command to be made again."""
+
+    before: Items
+    after: Items
+    again: Command
+    at_ms: int
+    balances: Mapping[str, Balance]
+
+    def written(self) -> list[tuple[str, str]]:
+        """The items that the last transaction wrote."""
+        return [place for place, item in self.after.items() if item != self.before.get(place)]
+
+    def ways(self) -> Iterator[tuple[tuple[str, str], ...]]:
+        """Each set of items that may have come through without the others."""
+        written = self.written()
+        return chain.from_iterable(combinations(written, size) for size in range(1, len(written)))
+
+
+def story(table: Table, commands: list[Callable[[], Command]]) -> Torn:
+    """Let the case happen."""
+    table.do(OpenAccount(PLATFORM, "active"))
+    table.do(adjust("managed", 100_000))
+    table.do(adjust("auto_order", 100_000))
+    table.do(MakeCoupon(caller=PLATFORM, coupon=FREE, request_id="its maker"), NO_ACCOUNT)
+    *first, last = [command() for command in commands]
+    for command in first:
+        assert table.do(command) not in {"try_again", "not_yet", "put_aside"}
+    before = table.items()
+    assert table.do(last) not in {"try_again", "not_yet", "put_aside"}
+    return Torn(before, table.items(), last, table.clock.at_ms, table.balances())
+
+
+def open_lines(lines: list[Line]) -> list[Line]:
+    """What needs something to be done."""
+    return [line for line in lines if line.is_open()]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_torn_transaction_is_mended_and_can_be_made_again(case: str, tables: Callable[[], Table]) -> None:
+    """Whatever of it came through: it is found and mended, a second run changes nothing, and all is charged once."""
+    whole = tables()
+    torn = story(whole, CASES[case])
+    assert len(torn.written()) > 1
+    assert open_lines(whole.check()) == []
+    for way in torn.ways():
+        table = tables()
+        table.clock.at_ms = torn.at_ms
+        table.put({**torn.before, **{place: torn.after[place] for place in way}})
+        found = table.check()
+        assert not any(line.did != "reported" for line in found)
+        repaired = table.check(repair=True)
+        assert [replace(line, did="reported") for line in repaired] == found
+        mended = table.items()
+        left = table.check(repair=True)
+        assert not [line for line in left if line.did in DONE]
+        assert table.items() == mended
+        only_told = {"purchase.missing", "payment.purchase_lost"}
+        assert {line.what for line in open_lines(left)} <= only_told
+        table.poll()
+        told = table.do(torn.again)
+        table.poll()
+        assert table.balances() == torn.balances, (way, told, repaired)
+        assert {line.what for line in open_lines(table.check())} <= only_told, (way, told)
+
+
+def test_a_page_without_its_records_is_always_found(tables: Callable[[], Table]) -> None:
+    """And records without their page as well."""
+    for case, commands in CASES.items():
+        torn = story(tables(), commands)
+        pages = [place for place in torn.written() if place[1].startswith("page#")]
+        for way in (pages, [place for place in torn.written() if place not in pages]):
+            table = tables()
+            table.put({**torn.before, **{place: torn.after[place] for place in way}})
+            assert open_lines(table.check()), (case, way)
+
+
+def test_the_request_of_a_lost_page_is_like_new(tables: Callable[[], Table]) -> None:
+    """A debit whose page is lost: with its key it was a 500 for ever; repaired, it is charged."""
+    torn = story(tables(), CASES["a debit"])
+    table = tables()
+    table.put({place: item for place, item in torn.after.items() if place[1] != "page#000000000004"})
+    assert {line.what for line in table.check()} == {"key.page_lost", "work.newer"}
+    assert {line.did for line in table.check(repair=True)} == {"removed"}
+    assert table.do(torn.again) == "debited"
+    assert table.do(torn.again) == "replayed"
+    assert table.balances() == torn.balances
+
+
+def test_an_adjustment_whose_key_is_lost_is_not_made_twice(tables: Callable[[], Table]) -> None:
+    """Its key is put back, without the request that nobody knows any more."""
+    torn = story(tables(), CASES["an adjustment"])
+    table = tables()
+    lost = [place for place in torn.written() if place[1] == "key"]
+    table.put({place: item for place, item in torn.after.items() if place not in lost})
+    assert [(line.what, line.did) for line in table.check(repair=True)] == [("key.missing", "added")]
+    assert table.do(torn.again) == "idempotency_key_reused"
+    assert table.balances() == torn.balances
+
+
+@pytest.mark.parametrize("damage", ["gap", "hash"])
+def test_a_broken_journal_is_told_and_nothing_is_mended_by_it(damage: str, tables: Callable[[], Table]) -> None:
+    """Later pages have the lost one's sums in them: what it charged is charged."""
+    torn = story(tables(), [*CASES["a debit"], lambda: adjust("finder", 1)])
+    table = tables()
+    table.put(torn.after)
+    place = (f"account#{ACCOUNT_ID}", "page#000000000004")
+    if damage == "gap":
+        key = {"pk": {"S": place[0]}, "sk": {"S": place[1]}}
+        table.store.client.delete_item(TableName=table.store.table_name, Key=key)
+    else:
+        table.put({place: {**torn.after[place], "at": {"N": "1"}}})
+    before = table.items()
+    lines = table.check(repair=True)
+    assert f"journal.{damage}" in {line.what for line in lines}
+    assert {line.did for line in lines} == {"reported"}
+    assert table.items() == before
+
+
+def test_several_requests_of_several_accounts_are_mended_at_once(tables: Callable[[], Table]) -> None:
+    """The newest pages of many accounts are lost."""
+    table = tables()
+    accounts = [f"account-{number}" for number in range(30)]
+    for account_id in accounts:
+        table.do(OpenAccount(PLATFORM, "active"), account_id)
+        table.do(debit(order(), idempotency(f"k1-{account_id}")), account_id)
+        table.do(debit(order("o2"), idempotency(f"k2-{account_id}")), account_id)
+        for version in (2, 3):
+            key = {"pk": {"S": f"account#{account_id}"}, "sk": {"S": f"page#{version:012d}"}}
+            table.store.client.delete_item(TableName=table.store.table_name, Key=key)
+    lines = table.check(repair=True)
+    assert len(lines) == 4 * 30
+    assert {line.did for line in lines} == {"removed"}
+    assert table.check() == []
+
+
+def test_a_table_that_is_still_written_to_is_not_repaired(tables: Callable[[], Table]) -> None:
+    """Its newest page or record is young; it is checked all the same."""
+    torn = story(tables(), CASES["a debit"])
+    table = tables()
+    table.clock.at_ms = torn.at_ms
+    table.put({place: item for place, item in torn.after.items() if place[1] != "page#000000000004"})
+    before = table.items()
+    with pytest.raises(ServingError):
+        table.check(repair=True, later_ms=60_000)
+    assert table.items() == before
+    assert len(table.check(later_ms=60_000)) == 2
+
+
+@dataclass(frozen=True, slots=True)
+class Knows:
+    """A provider that knows a purchase as paid."""
+
+    def poll(self, account_id: str, purchase: Purchase) -> list[PaymentEvent]:  # noqa: ARG002 - the port's form
+        """It was paid."""
+        return [PaymentEvent(provider="paypal", type="paid", purchase_id=purchase.purchase_id, payment_id="pay1")]
+
+
+def test_a_purchase_that_its_provider_knows_as_paid_is_due_at_once(tables: Callable[[], Table]) -> None:
+    """And one whose provider cannot be asked is named."""
+    table = tables()
+    story(table, BUY[:2])
+    (line,) = table.check()
+    assert (line.what, line.is_open()) == ("purchase.not_asked", False)
+    table.provider = Knows()
+    table.clock.at_ms += 7_200_000
+    assert table.do(PlanPoll(purchase_id=PURCHASE)) == "polled"
+    lines = table.check(repair=True, later_ms=1_800_000)
+    assert [(line.what, line.did) for line in lines] == [("purchase.paid", "set back")]
+    record = table.store.read(ACCOUNT_ID, [("purchase", PURCHASE)])["purchase", PURCHASE]
+    assert isinstance(record, Purchase)
+    assert record.poll_at == table.clock.now_ms() + 1_800_000
+    (line,) = table.check(repair=True)
+    assert (line.what, line.did, line.is_open()) == ("purchase.due", "reported", False)
+
+
+def test_what_every_release_wrote_is_clean(tables: Callable[[], Table]) -> None:
+    """The tables of earlier releases have nothing torn in them."""
+    for release_ in RELEASES:
+        table = tables()
+        table.put({(item["pk"]["S"], item["sk"]["S"]): item for item in kept(release_)})
+        assert open_lines(table.check(later_ms=10**12)) == [], release_
