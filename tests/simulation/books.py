@@ -69,8 +69,26 @@ class Books:
         lost = self.world.lost.get(place_of(self.account_id, key)) if key else None
         return lost.step if lost else NEVER
 
-    def names_lost_page(self, request: Request, ended: int) -> bool:
-        """Whether the key or the work of a request was committed with a page that had been lost by then."""
+    def key_known(self, key: str | None, one: Try) -> str | None:
+        """The key, unless it was lost by the end of a try."""
+        return key if key and self.lost_at(("key", key)) > one.ended else None
+
+    def is_broken_for(self, delivery: Delivery, ended: int) -> bool:
+        """Whether the books could not add up for a request by then, because of what had been lost.
+
+        Its key or its work was committed with a page that is lost; it settles work while less is held than should be,
+        because the page of somebody's hold is lost; or an order's key is there and the order is not.
+        """
+        request = delivery.request
+        if delivery.kind == "order" and self.record(("key", request.key or "")) and self.lost_at(request.work) <= ended:
+            return True
+        return self._names_lost_page(request, ended) or (request.work is not None and self._lacks_holds(ended))
+
+    def _lacks_holds(self, ended: int) -> bool:
+        lost = [entry for one in self.lain if one.page and one.until <= ended for entry in one.page.entries]
+        return any(sum(entry.held for entry in lost if entry.unit == unit) > 0 for unit in UNITS)
+
+    def _names_lost_page(self, request: Request, ended: int) -> bool:
         lost = {one.version for one in self.lain if one.until <= ended}
         key, work = self.record(("key", request.key) if request.key else None), self.work(request.work)
         left = {page.version: page.hash for page in self.pages}

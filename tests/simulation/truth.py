@@ -1,6 +1,6 @@
 """What must hold after every run: the books, and that what each caller was told is true."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocredits.domain.journal import Entry, Page
@@ -39,7 +39,7 @@ class Aftermath:
     def check_alarms(self) -> None:
         """Whoever met books with a part missing rang; where none is missing nobody did."""
         met = [one for one in self.deliveries for _, status, _ in one.answers() if status == 500]
-        buried = [body for body, reason in self.world.dead if reason == "internal_error"]
+        buried = [body for _, body, reason in self.world.dead if reason == "internal_error"]
         expect("alarm", self.world.alarms >= len(met) + len(buried), (self.world.alarms, met, buried))
         whole = not self.world.lost and not any(one.page for lain in self.world.lain.values() for one in lain)
         expect("alarm", not (whole and self.world.alarms), self.world.alarms)
@@ -73,7 +73,8 @@ class Told:
                 self.check_done(delivery, one, status, body)
                 self.check_coupon(delivery, one, body)
             elif status in (402, 403):
-                refused = any(self.is_refused_in(journal, body, delivery) for journal in self.books.journals(one))
+                key = self.books.key_known(delivery.request.key, one)
+                refused = any(self.is_refused_in(journal, body, key) for journal in self.books.journals(one))
                 expect("refusal", refused, body)
             elif status == 404:
                 expect("missing", self.was_missing(delivery, one, body["code"]), body)
@@ -83,7 +84,7 @@ class Told:
                 exceeds = body["code"] == "capture_exceeds_hold" and self.exceeds_hold(delivery, one)
                 expect("refusal", exceeds or self.purchases.is_refused(delivery, one, body), body)
             elif status == 500:
-                expect("status", self.books.names_lost_page(delivery.request, one.ended), body)
+                expect("status", self.books.is_broken_for(delivery, one.ended), body)
             else:
                 expect("status", status == 503, (status, body))
         if delivery.request.message and delivery.is_settled():
@@ -102,8 +103,8 @@ class Told:
             expect("told", any(entry.kind == "purchased" for entry in mine), mine)
         if kind in ("order", "resend"):
             attempt = max((work.attempt for work in [self.books.work(delivery.request.work)] if work), default=0)
-            lost = self.books.lost_at(delivery.request.work) > one.begun
-            expect("told", attempt >= body["attempt"] or (lost and attempt == 0), (attempt, body))
+            lost = one.ended <= self.books.lost_at(delivery.request.work) < NEVER
+            expect("told", attempt >= body["attempt"] or lost, (attempt, body))
         if kind.removeprefix("fba ") in ("capture", "capture, less", "release"):
             self.check_settled(delivery, body)
         if kind in ("open", "standing", "settings"):
@@ -133,7 +134,8 @@ class Told:
             expect("told", status == "open" or ended, (body, delivery.kind))
             if (name, status) == ("order", "captured"):
                 taken = [-entry.posted for entry in ended if entry.unit == "managed"]
-                expect("told", cents(body["managed"]) in (taken or [0]), (body, taken))
+                lost = self.books.lost_at(delivery.request.work) < NEVER
+                expect("told", cents(body["managed"]) in (taken or [0]) or lost, (body, taken))
 
     def coupon(self, code: str | None) -> Coupon | None:
         """A coupon."""
@@ -150,9 +152,8 @@ class Told:
 
     # ------------------------------------------------------------------ refusals
 
-    def is_refused_in(self, journal: Journal, body: dict[str, Any], delivery: Delivery) -> bool:
-        """Whether the refusal was right by a journal: what was asked for cannot have been done by then."""
-        key = delivery.request.key
+    def is_refused_in(self, journal: Journal, body: dict[str, Any], key: str | None) -> bool:
+        """Whether the refusal was right by a journal: what was asked for, by its key, cannot have been done by then."""
         if not journal or (key and any(entry.key == key for page in journal for entry in page.entries)):
             return False
         state = journal[-1].state
@@ -174,7 +175,7 @@ class Told:
             sum(entry.held for page in journal for entry in page.entries if _holds_dollars(entry, order_id))
             for journal in self.books.journals(one)
         )
-        return any(dollars < wanted for dollars in held)
+        return any(dollars < wanted for dollars in held) or self.books.lost_at(delivery.request.work) <= one.ended
 
     def was_missing(self, delivery: Delivery, one: Try, code: str) -> bool:
         """Whether what was asked for was not there when the request began, or was lost."""
@@ -215,11 +216,11 @@ class Told:
         work = self.books.work(request.work)
         remembered = work is not None and work.has_seen(message_digest(*request.message or ("", "")))
         body = request.event(1)["Records"][0]["body"]
-        reasons = [reason for dead, reason in self.world.dead if dead == body]
+        buried = [(step, reason) for step, dead, reason in self.world.dead if dead == body]
         lost = delivery.tries[-1].begun < self.books.lost_at(request.work) < NEVER
-        expect("acknowledged", remembered or reasons or lost, delivery.kind)
-        broken = "internal_error" in reasons
-        expect("status", not broken or self.books.names_lost_page(request, delivery.tries[-1].ended), reasons)
+        expect("acknowledged", remembered or buried or lost, delivery.kind)
+        broken = [step for step, reason in buried if reason == "internal_error"]
+        expect("status", all(self.books.is_broken_for(delivery, step) for step in broken), buried)
 
 
 def _holds_dollars(entry: Entry, order_id: str) -> bool:
@@ -232,22 +233,25 @@ def _is_entry(page: Page, entry: Entry, entry_id: str) -> bool:
 
 
 def _shows(journal: Journal, delivery: Delivery, body: dict[str, Any]) -> bool:
-    """Whether an answer to a key is made from just the entries of this key."""
-    key, kind = delivery.request.key, delivery.kind.removeprefix("fba ")
-    mine = [(page, entry) for page in journal for entry in page.entries if entry.key == key]
+    """Whether an answer to a key is made from just the entries of this key, in one page."""
+    kind = delivery.kind.removeprefix("fba ")
     told = body.get("entries") or ([body] if "entry_id" in body else [])
     if kind not in ("debit", "hold", "adjustment"):
         return not told
-    if not mine or not all(any(_is_told(*one, each) for one in mine) for each in told):
-        return False
-    count, state = len(told), mine[0][0].state
+    count = len(told)
     if kind == "hold":
         if body["hold_id"].partition("~")[0] != (delivery.request.work or "")[1]:
             return False
         count = len(body["parts"]) + (cents(body["managed"]) > 0)
-    balances = body.get("balances", {})
-    available = {unit: cents(told["available"]) for unit, told in balances.items()}
-    return len(mine) == count and all(state.balance(unit).available() == told for unit, told in available.items())
+    return any(_shows_on(page, delivery.request.key, told, count, body.get("balances", {})) for page in journal)
+
+
+def _shows_on(page: Page, key: str | None, told: Sequence[Any], count: int, balances: Mapping[str, Any]) -> bool:
+    """Whether a page has so many entries of a key, those that were told among them, and left these balances."""
+    mine = [entry for entry in page.entries if entry.key == key]
+    if len(mine) != count or not all(any(_is_told(page, entry, each) for entry in mine) for each in told):
+        return False
+    return all(page.state.balance(unit).available() == cents(shown["available"]) for unit, shown in balances.items())
 
 
 def _is_told(page: Page, entry: Entry, told: dict[str, Any]) -> bool:

@@ -153,7 +153,7 @@ class World:
     `born` tells at which step each record appeared, `lain` when each of an account's pages lay in the table, `lost`
     which records a restore left out, `history` how purchases and coupons stood one after the other. `begun_with` are
     the records that were there before. `paid` are the purchases that the provider has said are paid, `on_its_way` those
-    whose money it has said is on its way, and at which step. `alarms` counts how often books that do not add up rang.
+    whose money it has said is on its way, and at which step. `dead` are the dead letters: step, body, reason. `alarms` counts how often books that do not add up rang.
     """
 
     def __init__(self, scheduler: Scheduler | None, store: SimStore) -> None:
@@ -161,7 +161,7 @@ class World:
         self.store = store
         self.at_ms = BEGIN_MS
         self.sent: list[str] = []
-        self.dead: list[tuple[str, str]] = []
+        self.dead: list[tuple[int, str, str]] = []
         self.begun_with = dict(store.records)
         self.born: dict[Place, int] = dict.fromkeys(store.records, 0)
         self.lain: dict[str, list[Lain]] = {name: [Lain(one) for one in sorted(n)] for name, n in store.pages.items()}
@@ -382,7 +382,8 @@ class SimQueue:
 
     def dead_letter(self, body: str, reason: str) -> None:
         """Put a message to the dead letters."""
-        self.world.call(Call("dead letter", lambda: self.world.dead.append((body, reason)), CHANGES))
+        world = self.world
+        world.call(Call("dead letter", lambda: world.dead.append((world.step(), body, reason)), CHANGES))
 
     def defer(self, delays: Mapping[str, int]) -> None:  # noqa: ARG002 - the port's form
         """The messages are shown again later, as every message that is not acknowledged."""
