@@ -24,7 +24,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.kit.polling import Mapping, Polling, function_environment, polled
+from tests.kit.polling import FOR_EVER_S, Mapping, Polling, function_environment, polled
 from tests.kit.slow import Slowness, slow_proxy
 from tests.kit.stack import Stack
 
@@ -32,12 +32,12 @@ POOR_ACCOUNTS = 3
 MESSAGES = 2_000
 POISON = 60  # 3%
 VISIBILITY_SECONDS = 35  # the worker's timeout and a little: the batch of a killed worker comes back after this
-SECONDS_BETWEEN_KILLS = (2.0, 8.0)
+SECONDS_BETWEEN_KILLS = (1.0, 4.0)
 KILLS = 12
 BATCH = 100  # how many messages a worker takes at once, unless the template is told otherwise
 SLOW_SHARE = 0.3
 SLOW_SECONDS = 2.0
-LONGEST_WAIT_SECONDS = 15.0  # what was given back is shown again then; its own delays grow to ten minutes
+LONGEST_WAIT_SECONDS = 15.0  # on the slow table: what was given back is shown again then, however long its own delay
 DEADLINE_SECONDS = 900  # a quiet machine needs three minutes
 SOURCE = "storm"
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
@@ -54,10 +54,11 @@ class Weather:
     max_deliveries: int
     kills: int = 0
     slow_share: float = 0.0
+    longest_wait_s: float = FOR_EVER_S
 
 
 DEADLY = Weather(accounts=50, mixed=50, max_deliveries=4, kills=KILLS)
-SLOW = Weather(accounts=50, mixed=4, max_deliveries=4, slow_share=SLOW_SHARE)
+SLOW = Weather(accounts=50, mixed=4, max_deliveries=4, slow_share=SLOW_SHARE, longest_wait_s=LONGEST_WAIT_SECONDS)
 
 
 # ---------------------------------------------------------------- the model
@@ -559,7 +560,11 @@ def aftermath(stack: Stack, request: pytest.FixtureRequest) -> Aftermath:
         list(pool.map(lambda one: open_account(stack, one, poor=one in storm.poor), [*storm.poor, *storm.rich]))
     opened = time.monotonic()
     slowness = Slowness(weather.slow_share, SLOW_SECONDS, chance=random.Random(seed))
-    with under(weather, stack, slowness), polled(stack, LONGEST_WAIT_SECONDS) as polling, ThreadPoolExecutor(2) as pool:
+    with (
+        under(weather, stack, slowness),
+        polled(stack, weather.longest_wait_s) as polling,
+        ThreadPoolExecutor(2) as pool,
+    ):
         by_http = pool.map(lambda one: queue_by_http(stack, one), [one for one in storm.stories if one.by_http])
         for number in range(0, len(deliveries), 10):
             queue.send(deliveries[number : number + 10])

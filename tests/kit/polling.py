@@ -71,7 +71,7 @@ class Polling:
 
 
 @contextmanager
-def polled(stack: Stack, longest_wait_s: float = FOR_EVER_S) -> Iterator[Polling]:
+def polled(stack: Stack, longest_wait_s: float) -> Iterator[Polling]:
     """Poll the orders queue with the template's batch size, window and concurrency, in the emulator's place.
 
     What the function gives back is shown again after its own delay, but at the latest after `longest_wait_s`: the
