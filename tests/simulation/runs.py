@@ -35,9 +35,9 @@ class Scenario:
         (first, one), (second, other) = self.deliveries[:2]
         return f"{first} + {'redelivery' if (first, one) == (second, other) else second}"
 
-    def buys(self) -> bool:
-        """Whether one of the kinds has to do with buying."""
-        return any(kind in BUYING for kind, _ in self.deliveries)
+    def has(self, kinds: Collection[str]) -> bool:
+        """Whether one of its kinds is one of these."""
+        return any(kind in kinds for kind, _ in self.deliveries)
 
     def made_in(self, one: World) -> list[Delivery]:
         """Its deliveries, in a world."""

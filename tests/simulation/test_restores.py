@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.kit.deliveries import BUYING, KINDS
+from tests.kit.deliveries import ACCOUNT, BUYING, KINDS, OTHER_ACCOUNT
 from tests.kit.figures import seed, size, tally
 from tests.simulation.deliveries import LEVELS, RICH
 from tests.simulation.restores import LOSSES
@@ -15,6 +15,9 @@ from tests.simulation.runs import Scenario, sample
 from tests.simulation.world import simulated
 
 CHUNKS = 8
+BATCHES = 0.3
+"""How many runs have their messages in one batch."""
+
 KINDS_OF_WORK = tuple(name for name in KINDS if name not in BUYING)
 
 
@@ -31,9 +34,16 @@ def test_a_restore_in_part(chunk: int) -> None:
         for _ in range(size(test=150, prove=8_000)):
             kinds = random.choices(KINDS_OF_WORK, k=random.randint(1, 4))
             meeting = [(kind, random.choice((1, 1, 2))) for kind in kinds]
+            accounts = [random.choice((ACCOUNT, ACCOUNT, OTHER_ACCOUNT)) for _ in kinds]
             base = random.choice([base for kind in kinds for base in KINDS[kind].bases])
-            loses = random.choice([*LOSSES])
-            scenario = Scenario((*meeting, meeting[0]), base, random.choice([*LEVELS]), loses=loses)
+            scenario = Scenario(
+                (*meeting, meeting[0]),
+                base,
+                random.choice([*LEVELS]),
+                (*accounts, accounts[0]),
+                batch=random.random() < BATCHES,
+                loses=random.choice([*LOSSES]),
+            )
             (run,) = sample(scenario, random, 1, faults=random.randint(0, 2))
             runs += 1
             faults += run.faults
