@@ -132,10 +132,12 @@ class Books:
         """What is held is what open parts hold and disputes have frozen, but for what was lost of either."""
         records = [(key[0], json.loads(text)) for (name, key), text in self._records() if name == self.account_id]
         lost = [(key[0], one.stored) for (name, key), one in self.world.lost.items() if name == self.account_id]
-        for unit in UNITS:
-            held = sum(entry.held for _, entry in self.ever if entry.unit == unit)
-            set_aside = sum(_set_aside(kind, stored, unit) for kind, stored in (*records, *lost))
-            expect("held", held == set_aside, (unit, held, set_aside))
+        held, set_aside = Counter[str](), Counter[str]()
+        for _, entry in self.ever:
+            held[entry.unit or ""] += entry.held
+        for kind, stored in (*records, *lost):
+            set_aside.update(_set_aside(kind, stored))
+        expect("held", held == set_aside, (held, set_aside))
 
     def _records(self) -> Iterator[tuple[tuple[str, RecordKey], str]]:
         yield from self.world.store.records.items()
@@ -203,15 +205,15 @@ def _check_entry(entry: Entry, available: int, standing: Mapping[str, Any]) -> N
         expect("refusal", available < (price or 0), (entry, available))
 
 
-def _set_aside(kind: str, stored: Mapping[str, Any], unit: str) -> int:
-    """What a work's open parts hold, or a disputed purchase has frozen."""
+def _set_aside(kind: str, stored: Mapping[str, Any]) -> Mapping[str, int]:
+    """What a work's open parts hold, or a disputed purchase has frozen, by unit."""
     if kind == "purchase":
-        return int(stored.get("frozen", 0)) if unit == "auto_order" else 0
+        return {"auto_order": int(stored.get("frozen", 0))}
     if kind not in ("order", "product"):
-        return 0
+        return {}
     work = work_from_map(stored)
     parts = [work.parts[name] for name in work.open_parts()]
-    return sum({"auto_order": part.credits, "managed": part.managed}.get(unit, 0) for part in parts)
+    return {"auto_order": sum(part.credits for part in parts), "managed": sum(part.managed for part in parts)}
 
 
 def _charged(entry: Entry) -> list[tuple[str, ...]]:
