@@ -22,6 +22,8 @@ FOLDER = ROOT / ".local" / "proof"
 MAX_SECONDS = 25 * 60
 PAIRS = "tests/simulation/test_pairs.py"
 SCHEDULES = "tests/simulation/test_schedules.py"
+ACCOUNTS = "tests/simulation/test_accounts.py"
+RESTORES = "tests/simulation/test_restores.py"
 PAIR = "pair: "
 """How the names of figures about a pair of deliveries begin; they make a table of their own."""
 FAULTS = ", faults"
@@ -45,6 +47,11 @@ class Part:
 
 PARTS = (
     Part("pairs", "every pair of work and standing, every single fault at every call", [f"{PAIRS}::test_pairs"]),
+    Part(
+        "pairs-dollars",
+        "the same for work with managed balance, openings, settings",
+        [f"{PAIRS}::test_pairs_with_dollars"],
+    ),
     Part("pairs-buying", "the same for every pair with buying in it", [f"{PAIRS}::test_pairs_with_buying"]),
     Part("pairs-real", "every call, every fault, on a real engine", ["tests/outages/test_wire_faults.py"]),
     Part(
@@ -53,6 +60,8 @@ PARTS = (
         [f"{SCHEDULES}::test_three_deliveries_with_two_faults"],
     ),
     Part("random", "up to five deliveries, up to four faults", [f"{SCHEDULES}::test_random_schedules"]),
+    Part("accounts", "two accounts with the same ids, in pairs and in batches", [ACCOUNTS]),
+    Part("restores", "a table that is restored in part, at any moment", [RESTORES]),
     Part("engines", "the store in memory is as the engines are", ["tests/engines/test_differential.py"]),
     Part(
         "model",

@@ -24,7 +24,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.kit.polling import Mapping, Polling, function_environment, polled
+from tests.kit.polling import FOR_EVER_S, Mapping, Polling, function_environment, polled
 from tests.kit.slow import Slowness, slow_proxy
 from tests.kit.stack import Stack
 
@@ -32,11 +32,12 @@ POOR_ACCOUNTS = 3
 MESSAGES = 2_000
 POISON = 60  # 3%
 VISIBILITY_SECONDS = 35  # the worker's timeout and a little: the batch of a killed worker comes back after this
-SECONDS_BETWEEN_KILLS = (2.0, 8.0)
+SECONDS_BETWEEN_KILLS = (1.0, 4.0)
 KILLS = 12
 BATCH = 100  # how many messages a worker takes at once, unless the template is told otherwise
 SLOW_SHARE = 0.3
 SLOW_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 15.0  # on the slow table: what was given back is shown again then, however long its own delay
 DEADLINE_SECONDS = 900  # a quiet machine needs three minutes
 SOURCE = "storm"
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
@@ -46,16 +47,18 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Weather:
-    """What kind of storm it is."""
+    """What kind of storm it is. `mixed`: the messages of so many accounts come mixed, the next ones' after them."""
 
     accounts: int
+    mixed: int
     max_deliveries: int
     kills: int = 0
     slow_share: float = 0.0
+    longest_wait_s: float = FOR_EVER_S
 
 
-DEADLY = Weather(accounts=50, max_deliveries=4, kills=KILLS)
-SLOW = Weather(accounts=20, max_deliveries=2, slow_share=SLOW_SHARE)
+DEADLY = Weather(accounts=50, mixed=50, max_deliveries=4, kills=KILLS)
+SLOW = Weather(accounts=50, mixed=4, max_deliveries=4, slow_share=SLOW_SHARE, longest_wait_s=LONGEST_WAIT_SECONDS)
 
 
 # ---------------------------------------------------------------- the model
@@ -367,12 +370,13 @@ class Storm:
             self.poison[body] = reason
 
     def deliveries(self) -> list[str]:
-        """Every body, once or several times, in random order."""
+        """Every body, once or several times, in random order, but for the accounts that come later."""
         bodies = [*self.good(), *self.poison]
         assert len(set(bodies)) == len(bodies) == MESSAGES
         sent = [body for body in bodies for _ in range(self.chance.randint(1, self.weather.max_deliveries))]
         self.chance.shuffle(sent)
-        return sent
+        places = {account_id: number for number, account_id in enumerate([*self.poor, *self.rich])}
+        return sorted(sent, key=lambda body: places.get(group_of(body), 0) // self.weather.mixed)
 
 
 # ---------------------------------------------------------------- the stack's queue and its workers
@@ -526,7 +530,7 @@ def open_account(stack: Stack, account_id: str, *, poor: bool) -> None:
     """Open and fund an account, and debit its order `known`; a poor one can pay for four orders more."""
     path = f"/v1/accounts/{account_id}"
     assert stack.call("PUT", path, json={"orders_processor": "active"}).status_code == 201
-    for unit, amount in () if poor else (("auto_order", "500.00"), ("managed", "9000.00")):
+    for unit, amount in () if poor else (("auto_order", "5000.00"), ("managed", "50000.00")):
         body = {"unit": unit, "amount": amount, "reason": "storm"}
         assert stack.call("POST", f"{path}/adjustments", json=body, key=f"fund-{unit}").status_code == 201
     body = {"order_id": "known", "store_id": "s1", "order_type": "auto", "tracking": "none"}
@@ -556,16 +560,21 @@ def aftermath(stack: Stack, request: pytest.FixtureRequest) -> Aftermath:
         list(pool.map(lambda one: open_account(stack, one, poor=one in storm.poor), [*storm.poor, *storm.rich]))
     opened = time.monotonic()
     slowness = Slowness(weather.slow_share, SLOW_SECONDS, chance=random.Random(seed))
-    with under(weather, stack, slowness), polled(stack) as polling, ThreadPoolExecutor(2) as pool:
+    with (
+        under(weather, stack, slowness),
+        polled(stack, weather.longest_wait_s) as polling,
+        ThreadPoolExecutor(2) as pool,
+    ):
         by_http = pool.map(lambda one: queue_by_http(stack, one), [one for one in storm.stories if one.by_http])
         for number in range(0, len(deliveries), 10):
             queue.send(deliveries[number : number + 10])
         sent = time.monotonic()
         list(by_http)
         kills = wait_until_over(queue, weather, chance)
+        over = time.monotonic()
     print(  # noqa: T201 - shown with a failure
         f"{len(deliveries)} deliveries of {MESSAGES} messages, {kills} workers killed; accounts opened in "
-        f"{opened - began:.0f} s, sent in {sent - opened:.0f} s, processed {time.monotonic() - sent:.0f} s later; "
+        f"{opened - began:.0f} s, sent in {sent - opened:.0f} s, processed {over - sent:.0f} s later; "
         f"{polling.summary()}; {slowness.slow_calls} of {slowness.calls} calls to the table were slow"
     )
     return Aftermath(stack, storm, Counter(deliveries), kills, polling, slowness)

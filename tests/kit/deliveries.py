@@ -2,6 +2,7 @@
 
 A request is sent again as its sender would: by HTTP until it is answered, a message until it is acknowledged, a webhook
 until it is heard. `number` tells two deliveries of one kind apart: each works on an order, or a purchase, of its own.
+Order ids, keys and message ids are the same in every account.
 """
 
 import json
@@ -24,19 +25,29 @@ from .handlers import SECRET
 from .service import Event, Handler, cloud_event, http_event
 
 BEGIN_MS = 1_795_521_600_000  # 2026-11-24T12:00:00Z
-ACCOUNT = "acme"
+ACCOUNT, OTHER_ACCOUNT = "acme", "bolt"
 PLATFORM = {"sub": "test", "account_id": "*"}
-PATH = f"/v1/accounts/{ACCOUNT}"
+
+
+def path_of(account: str) -> str:
+    """Where an account's routes begin."""
+    return f"/v1/accounts/{account}"
+
+
+PATH = path_of(ACCOUNT)
 PRICE, OTHER = "8.91", "12.00"
 """What the package costs with the coupon, and what a buyer has paid who paid something else."""
+COST, LESS, MORE = "23.50", "21.10", "60.00"
+"""What an `fba` order costs in US dollars beside its credits, and what its supplier took who took another sum."""
 LAST = "LAST"
-TRIES_OF_A_DAY = 3
-"""How often a message is tried on its first day. Then what waits in vain becomes a dead letter, within the run."""
+TRIES_OF_A_DAY, TRIES_OF_A_WEEK = 3, 5
+"""How often a message is tried on its first day, and in its first week. Then what waits in vain, and what always fails,
+becomes a dead letter, within the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent: for which handler, and its event by the number of the try."""
+    """What is sent: for which handler, and its event by the number of the try. `asked` is the JSON of its body."""
 
     door: str
     handler: Handler
@@ -47,6 +58,7 @@ class Request:
     purchase: str | None = None
     coupon: str | None = None
     news: "News | None" = None
+    asked: Any = None
 
 
 def http(handler: Handler, method: str, path: str, body: Any = None, *, key: str | None = None, **more: Any) -> Request:
@@ -58,16 +70,16 @@ def http(handler: Handler, method: str, path: str, body: Any = None, *, key: str
         context = {**event["requestContext"], "requestId": f"{path}-{key}-{number}"}
         return {**event, "requestContext": context}
 
-    return Request("http", handler, of_try, key=key, **more)
+    return Request("http", handler, of_try, key=key, asked=body, **more)
 
 
-def message(kind: str, number: int, data: Mapping[str, Any], work: tuple[str, str]) -> Request:
-    """A message on the queue."""
-    name = f"{kind}-{number}"
+def message(kind: str, name: str, data: Mapping[str, Any], work: tuple[str, str]) -> Request:
+    """A message on the queue. `name` is its id."""
     body = cloud_event(kind, dict(data), message_id=name)
 
     def of_try(receives: int) -> Event:
-        first_ms = BEGIN_MS - (DAY_MS if receives > TRIES_OF_A_DAY else 0)
+        days = 7 if receives > TRIES_OF_A_WEEK else 1 if receives > TRIES_OF_A_DAY else 0
+        first_ms = BEGIN_MS - days * DAY_MS
         record = {
             "messageId": name,
             "receiptHandle": name,
@@ -103,16 +115,21 @@ def pay(purchase_id: str) -> str:
     return f"pay-{purchase_id}"
 
 
-def webhook(number: int, news: News, **changes: str) -> Request:
+def webhook(account: str, number: int, news: News, **changes: str) -> Request:
     """What the sandbox tells of a payment of a number's purchase."""
-    named = {"id": "evt", "account_id": ACCOUNT, "purchase_id": purchase_id(number), "currency": "USD"}
+    purchase = purchase_id(number, account)
+    named = {"id": "evt", "account_id": account, "purchase_id": purchase, "currency": "USD"}
     told = {**named, **asdict(news), **changes}
     raw = json.dumps({name: value for name, value in told.items() if value is not None})
     seconds = str(BEGIN_MS // 1000)
     signature = f"t={seconds},v1={sign(SECRET, seconds, raw.encode())}"
     path = "/v1/payments/sandbox/webhook"
     event = http_event("POST", path, headers={"sandbox-signature": signature}, body=raw)
-    return Request("webhook", webhooks.handler, lambda _: event, purchase=purchase_id(number), news=news)
+    return Request("webhook", webhooks.handler, lambda _: event, purchase=purchase, news=news)
+
+
+Maker = Callable[[str, int], Request]
+"""Makes the request of an account and a number."""
 
 
 def order(number: int, tracking: str = "qtrack") -> dict[str, str]:
@@ -120,47 +137,88 @@ def order(number: int, tracking: str = "qtrack") -> dict[str, str]:
     return {"order_id": f"o{number}", "store_id": "s1", "order_type": "auto", "tracking": tracking}
 
 
-def _charge(door: str) -> Callable[[int], Request]:
-    def make(number: int) -> Request:
-        work = ("order", f"o{number}")
-        return http(consume_app.handler, "POST", f"{PATH}/{door}", order(number), key=f"{door}-{number}", work=work)
+def fba_order(number: int, tracking: str = "qtrack") -> dict[str, str]:
+    """WORK of the same order, if the platform is to fulfil it."""
+    return {**order(number, tracking), "order_type": "fba", "cost": COST}
+
+
+Ordered = Callable[[int], Mapping[str, str]]
+
+
+def _charge(door: str, wanted: Ordered = order, name: str = "") -> Maker:
+    def make(account: str, number: int) -> Request:
+        path, key = f"{path_of(account)}/{door}", f"{name or door}-{number}"
+        return http(consume_app.handler, "POST", path, wanted(number), key=key, work=("order", f"o{number}"))
 
     return make
 
 
-def _of_hold(verb: str, body: dict[str, str]) -> Callable[[int], Request]:
-    def make(number: int) -> Request:
-        path = f"{PATH}/holds/o{number}~1/{verb}"
+def _of_hold(verb: str, body: dict[str, str]) -> Maker:
+    def make(account: str, number: int) -> Request:
+        path = f"{path_of(account)}/holds/o{number}~1/{verb}"
         return http(consume_app.handler, "POST", path, body, work=("order", f"o{number}"))
 
     return make
 
 
-def _of_order(kind: str, **data: str) -> Callable[[int], Request]:
-    return lambda number: message(kind, number, {"order_id": f"o{number}", **data}, ("order", f"o{number}"))
+def _of_order(kind: str, name: str = "", **data: str) -> Maker:
+    def make(account: str, number: int) -> Request:
+        told = {"account_id": account, "order_id": f"o{number}", **data}
+        return message(kind, f"{name or kind}-{number}", told, ("order", f"o{number}"))
+
+    return make
 
 
-def _of_product(kind: str, **data: str) -> Callable[[int], Request]:
-    return lambda number: message(kind, number, {"product_id": f"r{number}", **data}, ("product", f"r{number}"))
+def _of_product(kind: str, **data: str) -> Maker:
+    def make(account: str, number: int) -> Request:
+        told = {"account_id": account, "product_id": f"r{number}", **data}
+        return message(kind, f"{kind}-{number}", told, ("product", f"r{number}"))
+
+    return make
 
 
-def _requested(number: int) -> Request:
-    return message("auto_order.requested", number, order(number), ("order", f"o{number}"))
+def _requested(wanted: Ordered, name: str) -> Maker:
+    def make(account: str, number: int) -> Request:
+        told = {"account_id": account, **wanted(number)}
+        return message("auto_order.requested", f"{name}-{number}", told, ("order", f"o{number}"))
+
+    return make
 
 
-def _resend(number: int) -> Request:
-    path = f"{PATH}/orders/o{number}/resend"
+def _fba_placed(account: str, number: int) -> Request:
+    """The first order cost less than was held, the second more."""
+    managed = {1: LESS, 2: MORE}[number]
+    return _of_order("auto_order.placed", "fba placed", supplier_order_id="x", managed=managed)(account, number)
+
+
+def _resend(account: str, number: int) -> Request:
+    path = f"{path_of(account)}/orders/o{number}/resend"
     return http(consume_app.handler, "POST", path, work=("order", f"o{number}"))
 
 
-def _adjust(number: int) -> Request:
+def _adjust(account: str, number: int) -> Request:
     body = {"unit": "auto_order", "amount": "-1.50", "reason": "test"}
-    return http(account_app.handler, "POST", f"{PATH}/adjustments", body, key=f"adjust-{number}")
+    return http(account_app.handler, "POST", f"{path_of(account)}/adjustments", body, key=f"adjust-{number}")
 
 
-def _standing(number: int) -> Request:
+def _standing(account: str, number: int) -> Request:
     status = {1: "paused", 2: "active"}[number]
-    return http(account_app.handler, "PATCH", PATH, {"status": status, "reason": "test"})
+    return http(account_app.handler, "PATCH", path_of(account), {"status": status, "reason": "test"})
+
+
+OPENING: Mapping[str, str] = MappingProxyType({"auto_order": "8.00", "managed": "50.00"})
+"""What an account has that moves in from another system."""
+
+
+def _open(account: str, number: int) -> Request:
+    """Opens a new account that may work, or one that moves in and may not yet."""
+    bodies: dict[int, Any] = {1: {"orders_processor": "active"}, 2: {"opening": dict(OPENING)}}
+    return http(account_app.handler, "PUT", path_of(account), bodies[number])
+
+
+def _settings(account: str, number: int) -> Request:
+    body = {"low_balance": {1: "2.00", 2: "4.50"}[number]}
+    return http(account_app.handler, "PUT", f"{path_of(account)}/settings", body)
 
 
 def code(number: int) -> str:
@@ -180,27 +238,32 @@ def make_last() -> Request:
     return http(purchase_app.handler, "POST", "/v1/coupons", body)
 
 
-def purchase_id(number: int) -> str:
+def purchase_id(number: int, account: str = ACCOUNT) -> str:
     """The id of a number's purchase."""
-    return purchase_id_of(ACCOUNT, f"buy-{number}")
+    return purchase_id_of(account, f"buy-{number}")
 
 
-def buy(key: str, **more: str) -> Request:
+def buy(key: str, account: str = ACCOUNT, **more: str) -> Request:
     """The start of a purchase."""
     body = {"package": "auto_order-20", "payment_method": "card", **more}
-    purchase = purchase_id_of(ACCOUNT, key)
-    return http(purchase_app.handler, "POST", f"{PATH}/purchases", body, key=key, purchase=purchase)
+    purchase = purchase_id_of(account, key)
+    return http(purchase_app.handler, "POST", f"{path_of(account)}/purchases", body, key=key, purchase=purchase)
 
 
-def _last_use(number: int) -> Request:
+def _start(account: str, number: int) -> Request:
+    return buy(f"buy-{number}", account, coupon=code(number))
+
+
+def _last_use(account: str, number: int) -> Request:
     """Whichever purchase comes first, it uses the coupon's last use."""
-    return buy(f"last-{number}", coupon=LAST)
+    return buy(f"last-{number}", account, coupon=LAST)
 
 
-def _of_purchase(verb: str, **body: str) -> Callable[[int], Request]:
-    def make(number: int) -> Request:
-        path = f"{PATH}/purchases/{purchase_id(number)}/{verb}"
-        return http(purchase_app.handler, "POST", path, body or None, purchase=purchase_id(number))
+def _of_purchase(verb: str, **body: str) -> Maker:
+    def make(account: str, number: int) -> Request:
+        purchase = purchase_id(number, account)
+        path = f"{path_of(account)}/purchases/{purchase}/{verb}"
+        return http(purchase_app.handler, "POST", path, body or None, purchase=purchase)
 
     return make
 
@@ -209,39 +272,47 @@ def polled(event: Event, _: Any) -> dict[str, Any]:
     """The schedule's poll of one purchase: 503 if it fails, which has put the purchase back."""
     position = list_position(BEGIN_MS - DAY_MS, event["purchase_id"])
     ledger = poll.ledger()  # type: ignore[attr-defined] # as the function itself asks for it
-    went_well = poll.poll(ledger, Listed(position, ACCOUNT, event["purchase_id"]))
+    went_well = poll.poll(ledger, Listed(position, event["account_id"], event["purchase_id"]))
     return {"statusCode": 200 if went_well else 503, "body": ""}
 
 
-def _poll(number: int) -> Request:
-    return Request("schedule", polled, lambda _: {"purchase_id": purchase_id(number)}, purchase=purchase_id(number))
+def _poll(account: str, number: int) -> Request:
+    purchase = purchase_id(number, account)
+    event = {"account_id": account, "purchase_id": purchase}
+    return Request("schedule", polled, lambda _: event, purchase=purchase)
 
 
-def _make_coupon(number: int) -> Request:
+def _make_coupon(_: str, number: int) -> Request:
     body = {"code": f"C{number}", "percent_off": "10.00"}
     return http(purchase_app.handler, "POST", "/v1/coupons", body, coupon=f"C{number}")
 
 
-def _close_coupon(number: int) -> Request:
+def _close_coupon(_: str, number: int) -> Request:
     return http(purchase_app.handler, "DELETE", f"/v1/coupons/C{number}", coupon=f"C{number}")
 
 
-def _paid(kind: str, amount: str, **more: str) -> Callable[[int], Request]:
+def _paid(kind: str, amount: str, **more: str) -> Maker:
     """News of the payment of the right amount."""
-    return lambda number: webhook(number, News(kind, amount, pay(purchase_id(number)), **more))
+    return lambda account, number: webhook(
+        account, number, News(kind, amount, pay(purchase_id(number, account)), **more)
+    )
 
 
-def _other(kind: str, amount: str) -> Callable[[int], Request]:
+def _other(kind: str, amount: str) -> Maker:
     """News of the payment of a wrong amount."""
-    return lambda number: webhook(number, News(kind, amount, f"other-{purchase_id(number)}"))
+    return lambda account, number: webhook(account, number, News(kind, amount, f"other-{purchase_id(number, account)}"))
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of delivery, and the states of the world in which it has something to do."""
 
-    make: Callable[[int], Request]
+    maker: Maker
     bases: Sequence[str]
+
+    def make(self, number: int, account: str = ACCOUNT) -> Request:
+        """The request of a number, in an account."""
+        return self.maker(account, number)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -250,7 +321,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "hold": Kind(_charge("holds"), ("new", "failed")),
         "capture": Kind(_of_hold("capture", {}), ("held",)),
         "release": Kind(_of_hold("release", {"reason": "test"}), ("held",)),
-        "auto_order.requested": Kind(_requested, ("new", "queued")),
+        "auto_order.requested": Kind(_requested(order, "auto_order.requested"), ("new", "queued")),
         "auto_order.placed": Kind(_of_order("auto_order.placed", supplier_order_id="x"), ("held",)),
         "auto_order.failed": Kind(_of_order("auto_order.failed", reason="test"), ("held",)),
         "tracking_conversion.requested": Kind(
@@ -267,7 +338,17 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "resend": Kind(_resend, ("failed",)),
         "adjustment": Kind(_adjust, ("new",)),
         "standing": Kind(_standing, ("new",)),
-        "start": Kind(lambda number: buy(f"buy-{number}", coupon=code(number)), ("new",)),
+        "open": Kind(_open, ("unopened",)),
+        "settings": Kind(_settings, ("new",)),
+        "fba debit": Kind(_charge("debits", fba_order, "fba-debit"), ("new", "fba ordered")),
+        "fba hold": Kind(_charge("holds", fba_order, "fba-hold"), ("new", "fba failed")),
+        "fba requested": Kind(_requested(fba_order, "fba requested"), ("new",)),
+        "fba capture": Kind(_of_hold("capture", {}), ("fba held",)),
+        "fba capture, less": Kind(_of_hold("capture", {"managed": LESS}), ("fba held",)),
+        "fba release": Kind(_of_hold("release", {"reason": "test"}), ("fba held",)),
+        "fba placed": Kind(_fba_placed, ("fba held",)),
+        "fba failed": Kind(_of_order("auto_order.failed", "fba failed", reason="test"), ("fba held",)),
+        "start": Kind(_start, ("new",)),
         "start with the last use": Kind(_last_use, ("new",)),
         "checkout": Kind(_of_purchase("checkout", payment_method="paypal"), ("started",)),
         "cancel": Kind(_of_purchase("cancel"), ("started", "changed")),
@@ -294,6 +375,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
-SHARING_WORK = tuple(name for name, kind in KINDS.items() if kind.make(1).work)
 SHARING_PURCHASE = tuple(name for name, kind in KINDS.items() if kind.make(1).purchase)
 BUYING = tuple(name for name, kind in KINDS.items() if kind.make(1).purchase or kind.make(1).coupon)
+FBA = tuple(name for name in KINDS if name.startswith("fba "))
+SHARING_WORK = tuple(name for name, kind in KINDS.items() if kind.make(1).work and name not in FBA)

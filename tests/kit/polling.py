@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,11 +23,15 @@ ANSWER_SECONDS = 120
 QUIET_SECONDS = 60
 
 
+FOR_EVER_S = float("inf")
+
+
 @dataclass(frozen=True)
 class Mapping:
     """How the template has the queue polled."""
 
     uuid: str
+    source_arn: str
     function_name: str
     batch_size: int
     window_seconds: int
@@ -40,6 +45,7 @@ class Mapping:
         [found] = [one for one in mappings if one["EventSourceArn"].endswith(f":{queue_name}")]
         return cls(
             found["UUID"],
+            found["EventSourceArn"],
             found["FunctionArn"].rpartition(":")[2],
             found["BatchSize"],
             found["MaximumBatchingWindowInSeconds"],
@@ -53,27 +59,32 @@ class Polling:
 
     sizes: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    given_back: int = 0
+    given_back: list[int] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """All that in one line."""
         return (
             f"{len(self.sizes)} batches of up to {max(self.sizes, default=0)} messages, the longest call "
-            f"{max(self.seconds, default=0):.1f} s, {self.given_back} messages given back, {len(self.errors)} calls broke"
+            f"{max(self.seconds, default=0):.1f} s, {sum(self.given_back)} messages given back, {len(self.errors)} calls broke"
         )
 
 
 @contextmanager
-def polled(stack: Stack) -> Iterator[Polling]:
-    """Poll the orders queue with the template's batch size, window and concurrency, in the emulator's place."""
+def polled(stack: Stack, longest_wait_s: float) -> Iterator[Polling]:
+    """Poll the orders queue with the template's batch size, window and concurrency, in the emulator's place.
+
+    What the function gives back is shown again after its own delay, but at the latest after `longest_wait_s`: the
+    delays double, and the last messages of a storm would wait for many minutes.
+    """
     mapping = Mapping.of(stack)
     lambdas = stack.client("lambda")
     lambdas.update_event_source_mapping(UUID=mapping.uuid, Enabled=False)
-    polling, stopping = Polling(), threading.Event()
+    polling, stopping, turn = Polling(), threading.Event(), threading.Lock()
+    waiting = Waiting(stack, longest_wait_s)
     try:
         with ThreadPoolExecutor(mapping.concurrency) as pool:
-            pollers = [Poller(stack, mapping, polling, stopping) for _ in range(mapping.concurrency)]
+            pollers = [Poller(stack, mapping, polling, stopping, turn, waiting) for _ in range(mapping.concurrency)]
             ends = [pool.submit(poller.run) for poller in pollers]
             try:
                 yield polling
@@ -85,11 +96,48 @@ def polled(stack: Stack) -> Iterator[Polling]:
         lambdas.update_event_source_mapping(UUID=mapping.uuid, Enabled=True)
 
 
-class Poller:
-    """One of the pollers, one call of the function at a time."""
+class Waiting:
+    """What was given back, and when it has waited long enough."""
 
-    def __init__(self, stack: Stack, mapping: Mapping, polling: Polling, stopping: threading.Event) -> None:
+    def __init__(self, stack: Stack, longest_s: float) -> None:
+        self.sqs, self.url, self.longest_s = stack.client("sqs"), stack.info["orders_queue_url"], longest_s
+        self.due: deque[tuple[float, str]] = deque()
+
+    def add(self, receipts: Iterable[str]) -> None:
+        """These have been given back just now."""
+        self.due.extend((time.monotonic() + self.longest_s, receipt) for receipt in receipts)
+
+    def show(self) -> None:
+        """Show what has waited long enough. A receipt is worth nothing any more if the message came back by itself."""
+        now_s = time.monotonic()
+        receipts = []
+        while self.due and self.due[0][0] <= now_s:
+            receipts.append(self.due.popleft()[1])
+        for start in range(0, len(receipts), RECEIVED_AT_ONCE):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+                for number, receipt in enumerate(receipts[start : start + RECEIVED_AT_ONCE])
+            ]
+            self.sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+
+
+class Poller:
+    """One of the pollers, one call of the function at a time.
+
+    They gather in turn, so that what lies together in the queue comes together.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        mapping: Mapping,
+        polling: Polling,
+        stopping: threading.Event,
+        turn: threading.Lock,
+        waiting: "Waiting",
+    ) -> None:
         self.mapping, self.polling, self.stopping = mapping, polling, stopping
+        self.turn, self.waiting = turn, waiting
         self.url = stack.info["orders_queue_url"]
         self.sqs = stack.client("sqs")
         self.lambdas = patient_client("lambda", stack)
@@ -97,7 +145,10 @@ class Poller:
     def run(self) -> None:
         """Poll until told to stop."""
         while not self.stopping.is_set():
-            if batch := self.gather():
+            with self.turn:
+                self.waiting.show()
+                batch = [] if self.stopping.is_set() else self.gather()
+            if batch:
                 self.work_on(batch)
 
     def gather(self) -> list[dict[str, Any]]:
@@ -109,7 +160,6 @@ class Poller:
                 QueueUrl=self.url,
                 MaxNumberOfMessages=min(room, RECEIVED_AT_ONCE),
                 MessageSystemAttributeNames=["All"],
-                MessageAttributeNames=["All"],
                 WaitTimeSeconds=1,
             )
             batch += answer.get("Messages", [])
@@ -120,7 +170,7 @@ class Poller:
         began = time.monotonic()
         answer = self.lambdas.invoke(
             FunctionName=self.mapping.function_name,
-            Payload=json.dumps({"Records": [record_of(message) for message in batch]}),
+            Payload=json.dumps({"Records": [self.record_of(message) for message in batch]}),
         )
         told = json.loads(answer["Payload"].read())
         self.polling.sizes.append(len(batch))
@@ -129,27 +179,27 @@ class Poller:
             self.polling.errors.append(str(told["errorMessage"]))
             return
         failed = {failure["itemIdentifier"] for failure in told["batchItemFailures"]}
-        self.polling.given_back += len(failed)
+        self.polling.given_back.append(len(failed))
+        self.waiting.add(message["ReceiptHandle"] for message in batch if message["MessageId"] in failed)
         done = [message["ReceiptHandle"] for message in batch if message["MessageId"] not in failed]
         for start in range(0, len(done), RECEIVED_AT_ONCE):
             receipts = done[start : start + RECEIVED_AT_ONCE]
             entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)]
             self.sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
 
-
-def record_of(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as Lambda hands it to the function."""
-    return {
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message["Attributes"],
-        "messageAttributes": {},
-        "md5OfBody": message["MD5OfBody"],
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:orders",
-        "awsRegion": "us-east-1",
-    }
+    def record_of(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A message as Lambda hands it to the function."""
+        return {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message["Attributes"],
+            "messageAttributes": {},
+            "md5OfBody": message["MD5OfBody"],
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self.mapping.source_arn,
+            "awsRegion": REGION,
+        }
 
 
 def patient_client(service: str, stack: Stack) -> Any:
@@ -170,7 +220,7 @@ def function_environment(stack: Stack, function_name: str, **more: str) -> Itera
 
     Nothing may be under way: the workers that run are ended.
     """
-    lambdas = stack.client("lambda")
+    lambdas = patient_client("lambda", stack)  # the emulator clears away what each of them had unpacked
     before = lambdas.get_function_configuration(FunctionName=function_name)["Environment"]["Variables"]
 
     def put(variables: dict[str, str]) -> None:

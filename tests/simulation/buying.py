@@ -12,11 +12,11 @@ from autocredits.domain.journal import Entry, Page
 from autocredits.domain.purchases.calls import TallyCoupon
 from autocredits.ledger.commit import Ledger
 from tests.kit.builders import CATALOG
-from tests.kit.deliveries import ACCOUNT, LAST, PRICE, News, code
+from tests.kit.deliveries import LAST, PRICE, News, code
 from tests.kit.memory import ManualClock
 from tests.simulation.deliveries import Delivery, Try
 from tests.simulation.violations import cents, expect
-from tests.simulation.world import World
+from tests.simulation.world import Place, World, place_of
 
 UNPAID = ("pending", "declined")
 OVER = ("canceled", "expired")
@@ -138,22 +138,32 @@ DECIDED = {"cancel": "cancel", "review: credit": "credit", "review: refuse": "re
 
 
 class Purchases:
-    """All purchases of a run."""
+    """All purchases of an account in a run."""
 
-    def __init__(self, world: World, deliveries: Sequence[Delivery], entries: Entries) -> None:
+    def __init__(self, world: World, account_id: str, deliveries: Sequence[Delivery], entries: Entries) -> None:
         self.world = world
+        self.account_id = account_id
         self.deliveries = deliveries
         self.entries = entries
 
     def states(self, purchase_id: str | None, one: Try) -> list[Bought]:
         """How a purchase stood at some moment between a request and its answer."""
-        return [Bought(stored) for stored in self.world.stood(("purchase", purchase_id or ""), one.begun, one.ended)]
+        stood = self.world.stood(self.place(purchase_id), one.begun, one.ended)
+        return [Bought(stored) for stored in stood]
+
+    def place(self, purchase_id: str | None) -> Place:
+        """Where a purchase lies."""
+        return place_of(self.account_id, ("purchase", purchase_id or ""))
 
     def check(self) -> None:
         """Grants, claw-backs, what is frozen, where the facts come from, and the coupons. Raises Violation."""
-        if not any(key[0] == "purchase" for key in self.world.history):
+        last = {
+            key[1]: Bought(states[-1].stored)
+            for (account_id, key), states in self.world.history.items()
+            if (account_id, key[0]) == (self.account_id, "purchase")
+        }
+        if not last:
             return
-        last = {key[1]: Bought(states[-1].stored) for key, states in self.world.history.items() if key[0] == "purchase"}
         for purchase_id, bought in last.items():
             self.check_entered(purchase_id, bought)
             self.check_sources(purchase_id, bought)
@@ -184,7 +194,7 @@ class Purchases:
 
     def check_sources(self, purchase_id: str, bought: Bought) -> None:
         """Nothing is known that nobody told; nothing is credited that nobody paid."""
-        first = self.world.history["purchase", purchase_id][0]
+        first = self.world.history[self.place(purchase_id)][0]
         known = set(Bought(first.stored).facts()) if first.since == 0 else set()
         told = {_name(one.request.news) for one in self.deliveries if one.request.news}
         mine = [one for one in self.deliveries if one.request.purchase == purchase_id]
@@ -202,7 +212,7 @@ class Purchases:
             limited = name != code(1)
             before = _counts(store.records, name)
             expect("uses", not limited or before[0] == before[1], (name, before))
-            Ledger(store, ManualClock(), CATALOG).execute(ACCOUNT, TallyCoupon(code=name), reads_page=False)
+            Ledger(store, ManualClock(), CATALOG).execute(self.account_id, TallyCoupon(code=name), reads_page=False)
             expect("uses", _counts(store.records, name) == (len(counting), len(counting)), (name, counting))
             expect("uses", name != LAST or len(counting) <= 1, counting)
 
@@ -231,7 +241,7 @@ class Purchases:
 
     def was_missing(self, purchase_id: str | None, one: Try) -> bool:
         """Whether the purchase did not show yet when the request began."""
-        states = self.world.history.get(("purchase", purchase_id or ""), [])
+        states = self.world.history.get(self.place(purchase_id), [])
         return not states or states[0].shown > one.begun
 
     def check_done(self, delivery: Delivery, states: Sequence[Bought]) -> None:
@@ -262,7 +272,10 @@ class Purchases:
         """Whether a 422 was right: the coupon's last use was gone, or the provider takes no payment."""
         if body["code"] == "payment_refused":
             return any(state.status() == "canceled" for state in self.states(delivery.request.purchase, one))
-        uses = [stored.get("uses", 0) for stored in self.world.stood(("coupon", LAST), one.begun, one.ended)]
+        uses = [
+            stored.get("uses", 0)
+            for stored in self.world.stood(place_of(self.account_id, ("coupon", LAST)), one.begun, one.ended)
+        ]
         last = delivery.kind == "start with the last use" and body.get("reason") == "used_up"
         return body["code"] == "coupon_invalid" and last and max(uses) >= 1
 

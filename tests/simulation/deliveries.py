@@ -1,38 +1,45 @@
 """Deliveries on their way in a scheduler's run, and the states of the world that they meet."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from functions.account import app as account_app
 from functions.consume import app as consume_app
-from tests.kit.deliveries import ACCOUNT, KINDS, PATH, Request, http, make_code, make_last, order
+from tests.kit.deliveries import ACCOUNT, KINDS, Request, fba_order, http, make_code, make_last, order, path_of
 from tests.kit.service import Context, Event
 from tests.simulation.scheduler import ALL, Call, Worker
 from tests.simulation.world import SimStore, World, within
 
 MAX_TRIES = 8
 
-RICH, TIGHT = "20.00", "3.00"
-"""Available credits: enough for all, so that a second charge would not be refused; and enough for one alone."""
+RICH, TIGHT, SHORT = "20.00", "3.00", "$30.00"
+"""What is available: enough for all, so that a second charge would not be refused; credits for one alone; dollars for
+one alone."""
+LEVELS: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        RICH: {"auto_order": 20_00, "managed": 100_00},
+        TIGHT: {"auto_order": 3_00, "managed": 100_00},
+        SHORT: {"auto_order": 20_00, "managed": 30_00},
+    }
+)
 EARLIER_MS = 170_000
 """So long before the run its state was made: what was started then is due for a poll, what was signed is still good."""
 
 
 @dataclass(slots=True, eq=False)
 class Try:
-    """One time that a request was sent: between which steps and pages, and what came back, if anything did."""
+    """One time that a request was sent: between which steps, and what came back, if anything did."""
 
     begun: int
-    begun_version: int
     ended: int = 0
-    ended_version: int = 0
     answer: dict[str, Any] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Delivery:
     """A request on its way in a world, until its sender knows what became of it. `name` is its worker's."""
 
@@ -40,33 +47,43 @@ class Delivery:
     request: Request
     world: World
     name: str = "a"
+    account_id: str = ACCOUNT
     tries: list[Try] = field(default_factory=list)
 
     def behave(self, _: Worker) -> None:
         """What a worker does with it."""
-        while not self.is_settled() and len(self.tries) < MAX_TRIES:
-            # A client who is told 503 because a start is under way asks again when that has gone on.
-            later = bool(self.tries) and (self.request.door != "http" or self.kind in ("checkout", "cancel"))
-            self.world.call(Call("begin", lambda: None, items=ALL, last=later))
-            one = Try(self.world.step(), self.world.version())
-            self.tries.append(one)
-            one.answer = self.request.handler(self.event(len(self.tries)), Context())
-            one.ended, one.ended_version = self.world.step(), self.world.version()
+        deliver([self])
+
+    def is_over(self) -> bool:
+        """Whether its sender does not send it again."""
+        return self.is_settled() or len(self.tries) >= MAX_TRIES
 
     def is_settled(self) -> bool:
         """Whether the sender knows what became of it."""
         answer = self.tries[-1].answer if self.tries else None
         if answer is None:
             return False
-        return not answer["batchItemFailures"] if self.request.door == "queue" else answer["statusCode"] < 500
+        return not answer["batchItemFailures"] if self.request.door == "queue" else answer["statusCode"] != 503
+
+    def comes_back_later(self) -> bool:
+        """Whether it is sent again only once all others have gone on, as a message that was deferred.
+
+        A client who is told 503 because a start is under way asks again when that has gone on.
+        """
+        return bool(self.tries) and (self.request.door != "http" or self.kind in ("checkout", "cancel"))
 
     def event(self, number: int) -> Event:
-        """The event of a try: the gateway gives each an id of its own, also where the same is asked for twice."""
+        """The event of a try: gateway and queue give each an id of its own, also where the same is sent twice."""
         event = self.request.event(number)
+        if self.request.door == "queue":
+            return {"Records": [{**record, **self._named(record)} for record in event["Records"]]}
         if "requestContext" not in event:
             return event
         request_id = f"{event['requestContext']['requestId']}-{self.name}"
         return {**event, "requestContext": {**event["requestContext"], "requestId": request_id}}
+
+    def _named(self, record: Event) -> dict[str, str]:
+        return {name: f"{record[name]}-{self.name}" for name in ("messageId", "receiptHandle")}
 
     def request_id(self, one: Try) -> str | None:
         """The gateway's id of a try, as the handler was told."""
@@ -79,56 +96,90 @@ class Delivery:
         return [(one, answer["statusCode"], json.loads(answer["body"] or "{}")) for one, answer in told]
 
 
-def _plain_order(number: int) -> Request:
-    return http(consume_app.handler, "POST", f"{PATH}/debits", order(number, "none"), key=f"plain-{number}")
+def deliver(deliveries: Sequence[Delivery]) -> None:
+    """Send them until each is over: one request, or messages that come as one batch."""
+    world, handler = deliveries[0].world, deliveries[0].request.handler
+    while under_way := [one for one in deliveries if not one.is_over()]:
+        later = all(one.comes_back_later() for one in under_way)
+        world.call(Call("begin", lambda: None, items=ALL, last=later, idle=True))
+        begun = world.step()
+        for one in under_way:
+            one.tries.append(Try(begun))
+        events = [one.event(len(one.tries)) for one in under_way]
+        answer = handler(events[0] if len(events) == 1 else _batch(events), Context())
+        for one, event in zip(under_way, events, strict=True):
+            one.tries[-1].answer = _own(answer, event)
+            one.tries[-1].ended = world.step()
 
 
-def _steps(base: str, number: int) -> Sequence[Request]:
+def _batch(events: Sequence[Event]) -> Event:
+    return {"Records": [record for event in events for record in event["Records"]]}
+
+
+def _own(answer: dict[str, Any], event: Event) -> dict[str, Any]:
+    """What a batch's answer says of the messages of one event."""
+    if "batchItemFailures" not in answer:
+        return answer
+    own = {record["messageId"] for record in event["Records"]}
+    return {"batchItemFailures": [one for one in answer["batchItemFailures"] if one["itemIdentifier"] in own]}
+
+
+def _steps(base: str, account: str, number: int) -> Sequence[Request]:
     """What has happened to the works of a number before the run begins."""
-    made = {name: kind.make(number) for name, kind in KINDS.items()}
+    made = {name: kind.make(number, account) for name, kind in KINDS.items()}
     requested, converting = made["auto_order.requested"], made["tracking_conversion.requested"]
+
+    def plain(wanted: Mapping[str, str]) -> Request:
+        return http(consume_app.handler, "POST", f"{path_of(account)}/debits", wanted, key=f"plain-{number}")
+
     return {
         "new": [],
         "held": [requested],
         "failed": [requested, made["auto_order.failed"]],
         "queued": [made["order"]],
-        "ordered": [_plain_order(number)],
-        "converting": [_plain_order(number), converting],
+        "ordered": [plain(order(number, "none"))],
+        "converting": [plain(order(number, "none")), converting],
         "sourcing": [made["sourcing.requested"]],
+        "fba held": [made["fba requested"]],
+        "fba failed": [made["fba requested"], made["fba failed"]],
+        "fba ordered": [plain(fba_order(number, "none"))],
         "started": [made["start"]],
         "changed": [made["start"], made["checkout"]],
         "canceled": [made["start"], made["cancel"]],
         "paid": [made["start"], made["paid"]],
         "disputed": [made["start"], made["paid"], made["disputed"]],
         "waiting": [made["start"], made["paid otherwise"]],
-        "coupon": [made["coupon made"]],
+        "coupon": [made["coupon made"]] if account == ACCOUNT else [],
     }[base]
 
 
 @cache
-def base_store(base: str, level: str) -> SimStore:
-    """The store of an account in a state, with so many credits available, made by the handlers themselves."""
+def base_store(base: str, level: str, accounts: tuple[str, ...] = (ACCOUNT,)) -> SimStore:
+    """The store of accounts in a state, with so much available, made by the handlers themselves."""
     one = World(None, SimStore())
     one.at_ms -= EARLIER_MS
     with within(one):
         for code in (make_code(1), make_code(2), make_last()):
             _do(code)
-        _do(http(account_app.handler, "PUT", PATH, {"orders_processor": "active"}))
-        _do(http(account_app.handler, "POST", f"{PATH}/adjustments", _change("20.00"), key="base-1"))
-        for number in (1, 2):
-            for step in _steps(base, number):
-                _do(step)
-        head = one.store.head(ACCOUNT)
-        available = head.state.balance("auto_order").available() if head else 0
-        missing = int(level.replace(".", "")) - available
-        amount = f"{'-' if missing < 0 else ''}{abs(missing) // 100}.{abs(missing) % 100:02}"
-        if missing:
-            _do(http(account_app.handler, "POST", f"{PATH}/adjustments", _change(amount), key="base-2"))
+        for account in accounts:
+            if base != "unopened":
+                _make_account(one, account, base, level)
     return one.store
 
 
-def _change(amount: str) -> dict[str, str]:
-    return {"unit": "auto_order", "amount": amount, "reason": "base"}
+def _make_account(one: World, account: str, base: str, level: str) -> None:
+    opening = {"orders_processor": "active", "opening": {"auto_order": "25.00", "managed": "200.00"}}
+    _do(http(account_app.handler, "PUT", path_of(account), opening))
+    for number in (1, 2):
+        for step in _steps(base, account, number):
+            _do(step)
+    head = one.store.head(account)
+    for unit, wanted in LEVELS[level].items():
+        missing = wanted - (head.state.balance(unit).available() if head else 0)
+        amount = f"{'-' if missing < 0 else ''}{abs(missing) // 100}.{abs(missing) % 100:02}"
+        change = {"unit": unit, "amount": amount, "reason": "base"}
+        if missing:
+            _do(http(account_app.handler, "POST", f"{path_of(account)}/adjustments", change, key=f"base-{unit}"))
 
 
 def _do(request: Request) -> None:

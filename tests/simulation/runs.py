@@ -1,12 +1,13 @@
 """Runs of the scheduler: which deliveries meet in which state of the world, and what one run comes to."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from random import Random
 
-from tests.kit.deliveries import BUYING, KINDS
-from tests.simulation.deliveries import RICH, TIGHT, Delivery, base_store
+from tests.kit.deliveries import ACCOUNT, BUYING, FBA, KINDS
+from tests.simulation.deliveries import RICH, SHORT, TIGHT, Delivery, base_store, deliver
+from tests.simulation.restores import Restore
 from tests.simulation.scheduler import Chooser, Randomly, Replay, Scheduler, Systematic, Worker
 from tests.simulation.truth import Aftermath, check_replays
 from tests.simulation.world import World, within
@@ -16,24 +17,56 @@ NAMES = "abcdefgh"
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Deliveries, each a kind and the number of the work that it is about, that meet in a state of the world."""
+    """Deliveries, each a kind and the number of the work that it is about, that meet in a state of the world.
+
+    `accounts` are theirs, one by one, if it is not the same for all. In a `batch` all messages come to one worker at
+    once. If the run `loses` something, that is left out by a restore at some moment of it.
+    """
 
     deliveries: tuple[tuple[str, int], ...]
     base: str
     level: str
+    accounts: tuple[str, ...] = ()
+    batch: bool = False
+    loses: str | None = None
 
     def pair(self) -> str:
         """The kinds that meet; a redelivery is a kind that meets itself."""
         (first, one), (second, other) = self.deliveries[:2]
         return f"{first} + {'redelivery' if (first, one) == (second, other) else second}"
 
-    def buys(self) -> bool:
-        """Whether one of the kinds has to do with buying."""
-        return any(kind in BUYING for kind, _ in self.deliveries)
+    def has(self, kinds: Collection[str]) -> bool:
+        """Whether one of its kinds is one of these."""
+        return any(kind in kinds for kind, _ in self.deliveries)
+
+    def made_in(self, one: World) -> list[Delivery]:
+        """Its deliveries, in a world."""
+        accounts = self.accounts or (ACCOUNT,) * len(self.deliveries)
+        return [
+            Delivery(kind, KINDS[kind].make(number, account), one, name, account)
+            for name, account, (kind, number) in zip(NAMES, accounts, self.deliveries, strict=False)
+        ]
+
+    def world(self, scheduler: Scheduler) -> World:
+        """A world of its own."""
+        accounts = tuple(dict.fromkeys(self.accounts)) or (ACCOUNT,)
+        return World(scheduler, base_store(self.base, self.level, accounts).copy())
+
+    def workers(self, deliveries: Sequence[Delivery]) -> list[Worker]:
+        """Who delivers them: one for each, one for all messages of a batch, and the restore."""
+        messages = [one for one in deliveries if self.batch and one.request.door == "queue"]
+        workers = [Worker(one.name, one.behave) for one in deliveries if one not in messages]
+        if messages:
+            workers.append(Worker(messages[0].name, lambda _: deliver(messages)))
+        if self.loses:
+            workers.append(Worker("restore", Restore(deliveries[0].world, self.loses, deliveries).behave))
+        return workers
 
 
 ALONGSIDE = ("debit", "auto_order.requested", "adjustment", "standing", "paid", "disputed", "refunded")
-"""The kinds that meet those of the other trade: between work and purchases there is nothing but the account's pages."""
+"""The kinds that meet those of another trade: between work and purchases there is nothing but the account's pages."""
+
+OF_ACCOUNT = ("open", "settings")
 
 BEFORE_CREDITS = ("new", "started", "changed", "canceled", "waiting", "coupon")
 """The states of a purchase in which it does not matter to another event of it how many credits are available."""
@@ -46,20 +79,28 @@ def pairs() -> list[Scenario]:
     """
     found = []
     for first, second in combinations_with_replacement(KINDS, 2):
-        buying = [name in BUYING for name in (first, second)]
-        if any(buying) and not all(buying) and not {first, second} & set(ALONGSIDE):
+        trades = {_trade(first), _trade(second)}
+        if len(trades) > 1 and not {first, second} & set(ALONGSIDE):
             continue
         bases = dict.fromkeys((*KINDS[first].bases, *KINDS[second].bases))
         numbers = [(1, 1)] if first != second else [(1, 1), (1, 2)]
         for one, other in numbers:
             meeting = ((first, one), (second, other))
-            found += [Scenario(meeting, base, level) for base in bases for level in _levels(base, all(buying))]
+            found += [Scenario(meeting, base, level) for base in bases for level in levels(base, trades)]
     return found
 
 
-def _levels(base: str, buying: bool) -> Sequence[str]:  # noqa: FBT001 - private
-    """Enough credits for all, and enough for one, if that may make a difference."""
-    return (RICH,) if buying and base in BEFORE_CREDITS else (RICH, TIGHT)
+def _trade(kind: str) -> str:
+    """What a kind has to do with: it shares records with those of its own trade alone."""
+    trades = {"buying": BUYING, "fba": FBA, "account": OF_ACCOUNT}
+    return next((trade for trade, kinds in trades.items() if kind in kinds), "work")
+
+
+def levels(base: str, trades: Collection[str]) -> Sequence[str]:
+    """Enough for all, and credits or dollars for one, if that may make a difference."""
+    if base == "unopened" or (trades == {"buying"} and base in BEFORE_CREDITS):
+        return (RICH,)
+    return (RICH, SHORT) if "fba" in trades else (RICH, TIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +115,11 @@ class Run:
 def play(scenario: Scenario, chooser: Chooser, *, faults: int, swapping: bool = True) -> Run:
     """One run, and all checks after it. Raises Violation, with the trace by which it can be played again."""
     scheduler = Scheduler(chooser, faults=faults, swapping=swapping)
-    one = World(scheduler, base_store(scenario.base, scenario.level).copy())
-    deliveries = [
-        Delivery(kind, KINDS[kind].make(number), one, name)
-        for name, (kind, number) in zip(NAMES, scenario.deliveries, strict=False)
-    ]
+    one = scenario.world(scheduler)
+    deliveries = scenario.made_in(one)
     with within(one):
-        for delivery in deliveries:
-            scheduler.add(Worker(delivery.name, delivery.behave))
+        for worker in scenario.workers(deliveries):
+            scheduler.add(worker)
         try:
             finished = scheduler.run()
             if finished:

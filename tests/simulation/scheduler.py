@@ -44,6 +44,8 @@ class Call:
     """Goes on only after somebody else did, or when nobody else can: a pause."""
     last: bool = False
     """Goes on only when nobody else can: a message that was deferred."""
+    idle: bool = False
+    """Nothing is at work meanwhile: a request that was not sent yet."""
 
 
 class Ended(GreenletExit):
@@ -183,6 +185,12 @@ class Scheduler:
         if outcome == CRASH_AFTER:
             return self._crash(worker)
         return self._resume(worker, (None, UnavailableError(outcome)) if outcome == ANSWER_LOST else answer)
+
+    def cut_off(self) -> None:
+        """Crash every environment that is at work."""
+        for worker in self.workers:
+            if worker.pending is not None and not worker.pending.idle:
+                self._crash(worker)
 
     def _crash(self, worker: Worker) -> None:
         """The environment is gone, and no line of the handler runs any more; the client sees no answer."""

@@ -9,25 +9,30 @@ from typing import Any
 import pytest
 
 from autocredits.domain import journal
+from autocredits.domain.accounts import ChangeStanding, OpenAccount
 from autocredits.domain.decide import Done, Draft, RecordWrite
-from autocredits.domain.errors import Problem
-from autocredits.domain.journal import Page
+from autocredits.domain.errors import BrokenInvariantError, Problem
+from autocredits.domain.journal import Entry, Page
 from autocredits.domain.purchases import fulfil
 from autocredits.domain.purchases.calls import CancelPurchase, MakeCoupon
 from autocredits.domain.purchases.coupons import Coupon
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import Purchase, read_purchase
-from autocredits.domain.records import RecordKey, Records
-from autocredits.domain.work import charging
+from autocredits.domain.records import KeyRecord, RecordKey, Records
+from autocredits.domain.state import check_sufficient
+from autocredits.domain.work import charging, lifecycle
 from autocredits.domain.work.record import Work
-from autocredits.edge import batches, views
-from autocredits.ledger.commit import Ledger
+from autocredits.edge import batches, problems, views
+from autocredits.edge.bodies import OpenBody
+from autocredits.edge.http import Request
+from autocredits.ledger.commit import Accepted, Ledger
 from autocredits.ledger.ports import UnavailableError
 from functions.purchase import webhooks
 from functions.purchase.checkout import handle_webhook
 from tests.kit.books import hash_of
+from tests.kit.deliveries import ACCOUNT, COST, OTHER_ACCOUNT
 from tests.kit.memory import MemoryStore
-from tests.simulation.deliveries import RICH, TIGHT
+from tests.simulation.deliveries import RICH, SHORT, TIGHT
 from tests.simulation.runs import Scenario, exhaust
 from tests.simulation.violations import Violation
 from tests.simulation.world import SimStore, SimStorePort, simulated, world
@@ -215,6 +220,146 @@ def _give_up(patch: Patch) -> None:
     patch.setattr(Ledger, "execute_all", execute_all)
 
 
+def _frees_what_is_spent(patch: Patch) -> None:
+    real = charging.enter_capture
+
+    def enter_capture(draft: Draft, work: Work, name: str, cause: Any, spent: int) -> str:
+        part = replace(work.parts[name], managed=min(spent, work.parts[name].managed))
+        return real(draft, replace(work, parts={**work.parts, name: part}), name, cause, spent)
+
+    patch.setattr(lifecycle, "enter_capture", enter_capture)
+
+
+def _enough_dollars(patch: Patch) -> None:
+    patch.setattr(charging, "check_sufficient", lambda state, unit, _: check_sufficient(state, unit, 0))
+    patch.setattr(journal, "require", lambda *_: None)
+
+
+def _dollars_for_every_part(patch: Patch) -> None:
+    patch.setattr(charging, "needs_managed", lambda request, _: request.cost is not None)
+
+
+def _as_held(patch: Patch) -> None:
+    real = views.hold_view
+    patch.setattr(views, "hold_view", lambda work, state: {**real(work, state), "managed": COST})
+
+
+def _open_again(patch: Patch) -> None:
+    real = OpenAccount.decide
+
+    def decide(self: OpenAccount, draft: Draft) -> Done:
+        if draft.head is not None:
+            draft.add(Entry(kind="opened", actor="again", changes={"orders_processor": self.orders_processor}))
+        return real(self, draft)
+
+    patch.setattr(OpenAccount, "decide", decide)
+
+
+def _always_new(patch: Patch) -> None:
+    real = OpenAccount.decide
+    patch.setattr(OpenAccount, "decide", lambda self, draft: replace(real(self, draft), count=1))
+
+
+def _free_credits_for_all(patch: Patch) -> None:
+    patch.setattr(OpenBody, "balances", lambda _: None)
+
+
+def _forget_the_threshold(_: Any, page: Page | None, writes: Any) -> Any:
+    if page is not None and all(entry.kind != "standing" for entry in page.entries):
+        other = replace(page, state=replace(page.state, low_balance=None))
+        page = replace(other, hash=_rehashed(other, other.entries))
+    return page, writes
+
+
+def _nothing_changes(patch: Patch) -> None:
+    patch.setattr(ChangeStanding, "decide", lambda *_: Done(did="standing"))
+
+
+def _version_before(patch: Patch) -> None:
+    real = views.account_view
+
+    def account_view(account_id: str, page: Page | None, as_of_ms: int) -> Any:
+        shown = real(account_id, page, as_of_ms)
+        return {**shown, "version": shown["version"] - 1}
+
+    patch.setattr(views, "account_view", account_view)
+
+
+def _one_account_for_all(patch: Patch) -> None:
+    patch.setattr(Request, "account_id", property(lambda _: ACCOUNT))
+
+
+def _one_account_for_a_batch(patch: Patch) -> None:
+    def execute(ledger: Ledger, batch: Sequence[batches.Received]) -> None:
+        vars(batches)["_execute"](ledger, batch[0].account_id, batch)
+
+    patch.setattr(batches, "_execute_in_time", execute)
+
+
+def _one_answer_for_a_batch(patch: Patch) -> None:
+    """What one account's messages come to is told of the other's as well."""
+    real = vars(batches)["_execute"]
+
+    def execute(ledger: Ledger, batch: Sequence[batches.Received]) -> None:
+        first = [received for received in batch if received.account_id == batch[0].account_id]
+        real(ledger, batch[0].account_id, first)
+        for received in batch:
+            received.outcome = first[0].outcome
+
+    patch.setattr(batches, "_execute_in_time", execute)
+
+
+def _any_page(patch: Patch) -> None:
+    """A replay is made from whatever page has its key's number."""
+
+    def answer(self: Ledger, account_id: str, page: Page | None, outcome: Any) -> Any:
+        if isinstance(outcome, Done) and outcome.replayed:
+            page = self.store.page(account_id, outcome.replayed.version)
+        return Accepted(outcome, page) if isinstance(outcome, Done) else outcome
+
+    patch.setattr(Ledger, "_answer", answer)
+
+
+def _no_alarm(patch: Patch) -> None:
+    patch.setattr(problems, "count", lambda _: None)
+
+
+def _alarm_at_once(patch: Patch) -> None:
+    def lost(*_: Any) -> None:
+        raise BrokenInvariantError("a record names a page that does not show")
+
+    patch.setattr(Ledger, "_raise_stale_or_lost", lost)
+
+
+def _do_again_what_was_lost(patch: Patch) -> None:
+    """A key whose page is lost counts as one that nobody has used."""
+    real = Draft.replay
+
+    def replay(self: Draft, idempotency: Any) -> Done | None:
+        record = self.records.get(("key", idempotency.key))
+        lost = isinstance(record, KeyRecord) and record.version >= self.version()
+        return None if lost else real(self, idempotency)
+
+    def unknown(store: MemoryStore, page: Page | None, writes: Any) -> Any:
+        return page, [write for write in writes if (ACCOUNT, write.key) not in store.records]
+
+    patch.setattr(Draft, "replay", replay)
+    patch.setattr(Ledger, "_raise_stale_or_lost", lambda *_: None)
+    _commit(unknown)(patch)
+
+
+def _keep_the_newest_page(patch: Patch) -> None:
+    real, kept = SimStorePort.head, dict[Any, Page]()
+
+    def head(self: SimStorePort, account_id: str) -> Page | None:
+        found, known = real(self, account_id), kept.get((self.world, account_id))
+        if found and (known is None or found.version > known.version):
+            kept[self.world, account_id] = known = found
+        return known
+
+    patch.setattr(SimStorePort, "head", head)
+
+
 def _stumble(patch: Patch) -> None:
     patch.setattr(views, "debit_view", lambda _: json.loads("{"))
 
@@ -222,6 +367,12 @@ def _stumble(patch: Patch) -> None:
 TWO_DEBITS = Scenario((("debit", 1), ("debit", 2)), "new", TIGHT)
 TWINS = Scenario((("debit", 1), ("debit", 1)), "new", TIGHT)
 HELD = Scenario((("capture", 1), ("debit", 1)), "held", RICH)
+
+TWO_ACCOUNTS = (ACCOUNT, OTHER_ACCOUNT)
+MESSAGES = Scenario(
+    (("auto_order.requested", 1), ("sourcing.requested", 1)), "new", RICH, accounts=TWO_ACCOUNTS, batch=True
+)
+RESTORED = Scenario((("debit", 1), ("debit", 2), ("debit", 1)), "new", RICH, loses="the newest page")
 
 BREAKS: dict[str, tuple[Break, Scenario]] = {
     "sums": (_commit(_half_an_entry), TWO_DEBITS),
@@ -248,6 +399,28 @@ BREAKS: dict[str, tuple[Break, Scenario]] = {
     "replay": (_answer_by_the_clock, TWINS),
     "coupon": (_any_maker, Scenario((("coupon made", 1), ("coupon made", 1)), "new", RICH)),
     "acknowledged": (_no_dead_letters, Scenario((("sourcing.accepted", 1), ("standing", 1)), "new", RICH)),
+    "held, of dollars": (_frees_what_is_spent, Scenario((("fba capture, less", 1), ("standing", 1)), "fba held", RICH)),
+    "available, of dollars": (_enough_dollars, Scenario((("fba hold", 1), ("fba hold", 2)), "new", SHORT)),
+    "charge, of dollars": (_dollars_for_every_part, Scenario((("fba debit", 1), ("standing", 1)), "fba ordered", RICH)),
+    "refusal, of dollars": (_no_confirmation, Scenario((("fba debit", 1), ("fba debit", 1)), "new", SHORT)),
+    "told, of dollars": (_as_held, Scenario((("fba capture, less", 1), ("standing", 1)), "fba held", RICH)),
+    "opened": (_open_again, Scenario((("open", 1), ("open", 1)), "unopened", RICH)),
+    "opened, as told": (_always_new, Scenario((("open", 1), ("open", 2)), "unopened", RICH)),
+    "opened, as asked": (_free_credits_for_all, Scenario((("open", 2), ("debit", 1)), "unopened", RICH)),
+    "standing": (_commit(_forget_the_threshold), Scenario((("settings", 1), ("debit", 1)), "new", RICH)),
+    "settings": (_nothing_changes, Scenario((("settings", 1), ("debit", 1)), "new", RICH)),
+    "account": (_version_before, Scenario((("open", 1), ("debit", 1)), "unopened", RICH)),
+    "foreign": (_one_account_for_all, Scenario((("debit", 1), ("hold", 2)), "new", RICH, accounts=TWO_ACCOUNTS)),
+    "foreign, in a batch": (_one_account_for_a_batch, MESSAGES),
+    "acknowledged, in a batch": (_one_answer_for_a_batch, MESSAGES),
+    "told, after a restore": (_any_page, RESTORED),
+    "key, after a restore": (
+        _do_again_what_was_lost,
+        Scenario((("adjustment", 1), ("adjustment", 1)), "new", RICH, loses="the newest page"),
+    ),
+    "alarm": (_no_alarm, RESTORED),
+    "alarm, for nothing": (_alarm_at_once, Scenario((("hold", 1), ("auto_order.placed", 1)), "new", RICH)),
+    "gap, after a restore": (_keep_the_newest_page, RESTORED),
     "answered": (_give_up, TWO_DEBITS),
     "status": (_stumble, TWO_DEBITS),
 }

@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
+from tests.kit.deliveries import BUYING, FBA
 from tests.kit.figures import seed, size, tally
-from tests.simulation.runs import Scenario, exhaust, pairs, sample
+from tests.simulation.runs import OF_ACCOUNT, Scenario, exhaust, pairs, sample
 from tests.simulation.world import simulated
 
 CHUNKS = 24
@@ -33,11 +34,20 @@ def meet(scenarios: Sequence[Scenario], random: Random) -> None:
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_pairs(chunk: int) -> None:
     """No order of two deliveries, and no fault at any of their calls, breaks the books or makes an answer untrue."""
-    meet([one for one in pairs() if not one.buys()][chunk::CHUNKS], Random(seed() + chunk))
+    others = (*BUYING, *FBA, *OF_ACCOUNT)
+    meet([one for one in pairs() if not one.has(others)][chunk::CHUNKS], Random(seed() + chunk))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_pairs_with_dollars(chunk: int) -> None:
+    """Nor where work is paid for in dollars too, or an account is opened, or its settings change."""
+    found = [one for one in pairs() if one.has((*FBA, *OF_ACCOUNT)) and not one.has(BUYING)]
+    meet(found[chunk::CHUNKS], Random(seed() + 2 * CHUNKS + chunk))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_pairs_with_buying(chunk: int) -> None:
     """Nor where a purchase, its news or a coupon is one of the two."""
-    meet([one for one in pairs() if one.buys()][chunk::CHUNKS], Random(seed() + CHUNKS + chunk))
+    meet([one for one in pairs() if one.has(BUYING)][chunk::CHUNKS], Random(seed() + CHUNKS + chunk))

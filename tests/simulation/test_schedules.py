@@ -5,23 +5,25 @@ from random import Random
 
 import pytest
 
-from tests.kit.deliveries import KINDS, SHARING_PURCHASE, SHARING_WORK
+from tests.kit.deliveries import FBA, KINDS, SHARING_PURCHASE, SHARING_WORK
 from tests.kit.figures import seed, size, tally
-from tests.simulation.deliveries import RICH, TIGHT
+from tests.simulation.deliveries import LEVELS, RICH, SHORT, TIGHT
 from tests.simulation.runs import Scenario, sample
 from tests.simulation.world import simulated
 
 CHUNKS = 16
+SHARING = ((SHARING_WORK, (RICH, TIGHT)), (FBA, (RICH, SHORT)), (SHARING_PURCHASE, (RICH, TIGHT)))
+"""Kinds that share a record, and what may be available when they meet."""
 
 
 def triples() -> list[Scenario]:
     """Two kinds that share a record, and a redelivery of the first, in all states where one has work to do."""
     found = []
-    for sharing in (SHARING_WORK, SHARING_PURCHASE):
+    for sharing, levels in SHARING:
         for first, second in combinations_with_replacement(sharing, 2):
             bases = dict.fromkeys((*KINDS[first].bases, *KINDS[second].bases))
             meeting = ((first, 1), (second, 1), (first, 1))
-            found += [Scenario(meeting, base, level) for base in bases for level in (RICH, TIGHT)]
+            found += [Scenario(meeting, base, level) for base in bases for level in levels]
     return found
 
 
@@ -50,7 +52,7 @@ def test_random_schedules(chunk: int) -> None:
     with simulated():
         for _ in range(size(test=300, prove=22_000)):
             meeting = tuple((random.choice(kinds), random.choice((1, 1, 2))) for _ in range(random.randint(2, 5)))
-            scenario = Scenario(meeting, random.choice(bases), random.choice((RICH, TIGHT)))
+            scenario = Scenario(meeting, random.choice(bases), random.choice([*LEVELS]))
             (run,) = sample(scenario, random, 1, faults=4)
             runs += 1
             faults += run.faults

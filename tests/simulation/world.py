@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from autocredits.domain.kinds import GLOBAL_KINDS
 from autocredits.domain.purchases.facts import Checkout
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import Purchase
-from autocredits.domain.records import RecordKey, RecordList, Records
+from autocredits.domain.records import NO_ACCOUNT, RecordKey, RecordList, Records
+from autocredits.edge import problems
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot
 from functions.purchase.payments import registry
@@ -102,7 +103,7 @@ class SimStore(MemoryStore):
 
 def item_of(account_id: str, key: RecordKey) -> Item:
     """The item that a record lies in."""
-    return ("record", "" if key[0] in GLOBAL_KINDS else account_id, *key)
+    return ("record", place_of(account_id, key)[0], *key)
 
 
 def items_of(account_id: str, version: int | None, writes: Sequence[RecordWrite]) -> list[Item]:
@@ -123,12 +124,36 @@ class Stood:
     shown: int = 0
 
 
+Place = tuple[str, RecordKey]
+"""Where a record lies: its account, none for what belongs to no account, and its key."""
+
+
+@dataclass(slots=True)
+class Lain:
+    """A page: since which step it lies in the table, since which all reads show it, until which; as what it was lost."""
+
+    version: int
+    since: int = 0
+    shown: int = 0
+    until: int = NEVER
+    page: Page | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A record that was lost: at which step, and its stored form."""
+
+    step: int
+    stored: Mapping[str, Any]
+
+
 class World:
     """What all environments of a run share: the store, the queue, the time, and the scheduler.
 
-    `born` tells at which step each record appeared, `versions` at which step each page did, `history` how purchases and
-    coupons stood one after the other. `paid` are the purchases that the provider has said are paid, `on_its_way` those
-    whose money it has said is on its way, and at which step.
+    `born` tells at which step each record appeared, `lain` when each of an account's pages lay in the table, `lost`
+    which records a restore left out, `history` how purchases and coupons stood one after the other. `begun_with` are
+    the records that were there before. `paid` are the purchases that the provider has said are paid, `on_its_way` those
+    whose money it has said is on its way, and at which step. `dead` are the dead letters: step, body, reason. `alarms` counts how often books that do not add up rang.
     """
 
     def __init__(self, scheduler: Scheduler | None, store: SimStore) -> None:
@@ -136,12 +161,15 @@ class World:
         self.store = store
         self.at_ms = BEGIN_MS
         self.sent: list[str] = []
-        self.dead: list[tuple[str, str]] = []
-        self.born: dict[Any, int] = dict.fromkeys(store.records, 0)
-        self.versions: list[int] = [0] * sum(map(len, store.pages.values()))
-        self.history: dict[RecordKey, list[Stood]] = {
-            key: [Stood(json.loads(text))] for (_, key), text in store.records.items() if key[0] in REMEMBERED
+        self.dead: list[tuple[int, str, str]] = []
+        self.begun_with = dict(store.records)
+        self.born: dict[Place, int] = dict.fromkeys(store.records, 0)
+        self.lain: dict[str, list[Lain]] = {name: [Lain(one) for one in sorted(n)] for name, n in store.pages.items()}
+        self.lost: dict[Place, Lost] = {}
+        self.history: dict[Place, list[Stood]] = {
+            place: [Stood(json.loads(text))] for place, text in store.records.items() if place[1][0] in REMEMBERED
         }
+        self.alarms = 0
         self.paid: set[str] = set()
         self.on_its_way: list[tuple[str, int]] = []
         self.ports: dict[Environment | None, Ports] = {}
@@ -163,28 +191,40 @@ class World:
         """The number of the run's last move."""
         return self.scheduler.step if self.scheduler else 0
 
-    def noted(self, writes: Sequence[RecordWrite]) -> None:
-        """Note the step at which pages and records appeared."""
+    def noted(self, account_id: str, page: Page | None, writes: Sequence[RecordWrite]) -> None:
+        """Note the step at which a page and records appeared."""
         step = self.step()
-        for place in self.store.records:
-            self.born.setdefault(place, step)
-        pages = sum(map(len, self.store.pages.values()))
-        self.versions.extend([step] * (pages - len(self.versions)))
+        if page is not None:
+            self.lain.setdefault(account_id, []).append(Lain(page.version, step, step))
         for write in writes:
+            place = place_of(account_id, write.key)
+            self.born.setdefault(place, step)
             if write.key[0] in REMEMBERED:
-                self.history.setdefault(write.key, []).append(Stood(write.record.to_map(), step, step))
+                self.history.setdefault(place, []).append(Stood(write.record.to_map(), step, step))
 
-    def stood(self, key: RecordKey, begun: int, ended: int) -> list[Mapping[str, Any]]:
+    def stood(self, place: Place, begun: int, ended: int) -> list[Mapping[str, Any]]:
         """How a record stood at some moment between two steps. What a later commit hides stands until that shows."""
-        states = self.history.get(key, [])
+        states = self.history.get(place, [])
         until = [*(state.shown for state in states[1:]), ended + 1]
         return [
             state.stored for state, over in zip(states, until, strict=False) if state.since <= ended and over > begun
         ]
 
-    def version(self) -> int:
-        """The number of the newest page, whether it shows or not. There is one account."""
-        return len(self.versions)
+    def show_all(self) -> None:
+        """Let all reads see every commit whole."""
+        self.store.hidden.clear()
+        for state in chain[Stood | Lain](*self.history.values(), *self.lain.values()):
+            if state.shown == NEVER:
+                state.shown = self.step()
+
+    def noted_alarm(self, name: str) -> None:
+        """Hear the alarm of books that do not add up."""
+        self.alarms += name == "BrokenInvariant"
+
+
+def place_of(account_id: str, key: RecordKey) -> Place:
+    """Where a record lies."""
+    return (NO_ACCOUNT if key[0] in GLOBAL_KINDS else account_id), key
 
 
 class Ports:
@@ -285,7 +325,7 @@ class SimStorePort:
 
         def perform() -> None:
             world.store.commit(account_id, page, writes, vacant=vacant)
-            world.noted(writes)
+            world.noted(account_id, page, writes)
 
         def tear(outcome: str) -> Callable[[], None]:
             before = world.store.copy()
@@ -294,12 +334,15 @@ class SimStorePort:
             for index, item in enumerate(written):
                 if f"{index}" not in shown:
                     world.store.hidden[item] = _before(before, item, account_id)
-            changed = [world.history[write.key][-1] for write in writes if write.key[0] in REMEMBERED]
+            places = [place_of(account_id, write.key) for write in writes if write.key[0] in REMEMBERED]
+            changed: list[Stood | Lain] = [world.history[place][-1] for place in places]
+            changed += [world.lain[account_id][-1]] if page else []
             for state in changed:
                 state.shown = NEVER
 
             def show() -> None:
-                world.store.hidden.clear()
+                for item in written:
+                    world.store.hidden.pop(item, None)
                 for state in changed:
                     state.shown = world.step()
 
@@ -339,7 +382,8 @@ class SimQueue:
 
     def dead_letter(self, body: str, reason: str) -> None:
         """Put a message to the dead letters."""
-        self.world.call(Call("dead letter", lambda: self.world.dead.append((body, reason)), CHANGES))
+        world = self.world
+        world.call(Call("dead letter", lambda: world.dead.append((world.step(), body, reason)), CHANGES))
 
     def defer(self, delays: Mapping[str, int]) -> None:  # noqa: ARG002 - the port's form
         """The messages are shown again later, as every message that is not acknowledged."""
@@ -466,4 +510,5 @@ def simulated() -> Iterator[None]:
             "Sandbox",
             lambda page_url, secrets: SimSandbox(page_url, secrets, now_s=lambda: world().at_ms / 1000),
         )
+        patch.setattr(problems, "count", lambda name: world().noted_alarm(name))
         yield
