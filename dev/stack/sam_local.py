@@ -26,7 +26,7 @@ BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 HOST = "host.docker.internal"
 API_PORT = 3111
-SERVICES = ("DYNAMODB", "SQS", "SECRETS_MANAGER")
+SERVICES = ("DYNAMODB", "SQS", "EVENTBRIDGE", "SECRETS_MANAGER")
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ class SamLocal:
         function = function_of(read_template(), json.loads(event.read_text()))
         command = self._command("invoke", function, "--event", str(event))
         done = subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, text=True, check=False)
-        lines = [line for line in done.stdout.splitlines() if line.startswith(("{", "["))]
+        lines = [line for line in done.stdout.splitlines() if line.startswith(("{", "[")) or line == "null"]
         if done.returncode or not lines:
             raise SystemExit(f"error: sam local invoke {function} failed: {done.stdout}")
         # A function that cannot be loaded is told twice on one line; the first is enough.
@@ -115,12 +115,15 @@ def to_local(template: Template, values: dict[str, str], endpoint_url: str) -> T
 
 
 def function_of(template: Template, event: dict[str, Any]) -> str:
-    """The logical id of the function that takes an event: by route, from the queue or on schedule."""
+    """The logical id of the function that takes an event: by route, from a stream or a queue, or on schedule."""
+    origins = {record["eventSourceARN"] for record in event.get("Records", [])}
     for function, name, source in event_sources(template):
         kind, properties = source["Type"], source["Properties"]
         if kind == "HttpApi" and route_key(properties) == event.get("routeKey"):
             return function
-        if kind == "SQS" and "Records" in event:
+        if kind == "SQS" and any(f"-{properties['Queue']['Fn::GetAtt'][0]}-" in origin for origin in origins):
+            return function
+        if kind == "DynamoDB" and any(f"-{properties['Stream']['Fn::GetAtt'][0]}-" in origin for origin in origins):
             return function
         if kind == "Schedule" and any(f"-{function}{name}-" in rule for rule in event.get("resources", [])):
             return function

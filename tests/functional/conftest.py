@@ -1,8 +1,8 @@
-"""A table and two queues in moto for each test, made as the template makes them."""
+"""A table, queues and a bus in moto for each test, made as the template makes them."""
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from autocredits.adapters.clock import SystemClock
 from tests.functional.calls import fund
-from tests.kit.service import Service, forget_clients
+from tests.kit.service import Queues, Service, forget_clients
 from tests.kit.template import template
 
 SIGNING_SECRET = "whsec_example_of_functional"
@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
     "AWS_ENDPOINT_URL_DYNAMODB": "https://dynamodb.us-east-1.amazonaws.com",
     "AWS_ENDPOINT_URL_SQS": "https://sqs.us-east-1.amazonaws.com",
+    "AWS_ENDPOINT_URL_EVENTBRIDGE": "https://events.us-east-1.amazonaws.com",
     "AWS_ENDPOINT_URL_SECRETS_MANAGER": "https://secretsmanager.us-east-1.amazonaws.com",
     "SANDBOX_SECRET_NAME": "sandbox",
     "SANDBOX_PAGE_URL": "http://127.0.0.1:4568",
@@ -47,15 +48,19 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture
 def service(aws: None, monkeypatch: pytest.MonkeyPatch) -> Service:  # noqa: ARG001 - it is there, and says nothing
-    """The functions over an empty table and empty queues of their own."""
+    """The functions over an empty table, empty queues and a silent bus of their own."""
     name = uuid4().hex
     create_table(name)
-    orders_queue_url, dead_letter_queue_url = create_queue(f"orders-{name}"), create_queue(f"dead-{name}")
+    queues = Queues(*(create_queue(f"{queue.name}-{name}") for queue in fields(Queues)))
+    create_bus(name, queues.heard)
     monkeypatch.setenv("TABLE_NAME", name)
-    monkeypatch.setenv("ORDERS_QUEUE_URL", orders_queue_url)
-    monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letter_queue_url)
+    monkeypatch.setenv("ORDERS_QUEUE_URL", queues.orders)
+    monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", queues.dead_letters)
+    monkeypatch.setenv("REPUBLISH_QUEUE_URL", queues.republish)
+    monkeypatch.setenv("REPUBLISH_DEAD_LETTER_QUEUE_URL", queues.unpublished)
+    monkeypatch.setenv("BUS_NAME", name)
     forget_clients()
-    return Service(orders_queue_url, dead_letter_queue_url)
+    return Service(queues)
 
 
 @pytest.fixture
@@ -104,3 +109,12 @@ def create_queue(name: str) -> str:
     visibility = template()["Resources"]["OrdersQueue"]["Properties"]["VisibilityTimeout"]
     queue = boto3.client("sqs").create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility)})
     return queue["QueueUrl"]
+
+
+def create_bus(name: str, heard_queue_url: str) -> None:
+    """A bus whose every event goes to a queue as well."""
+    events, sqs = boto3.client("events"), boto3.client("sqs")
+    arn = sqs.get_queue_attributes(QueueUrl=heard_queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.create_event_bus(Name=name)
+    events.put_rule(Name="all", EventBusName=name, EventPattern=json.dumps({"source": ["autocredits"]}))
+    events.put_targets(Rule="all", EventBusName=name, Targets=[{"Id": "heard", "Arn": arn}])

@@ -5,10 +5,12 @@ import json
 
 import pytest
 
+from autocredits.domain.journal import Entry, next_page
 from autocredits.edge.messages import DATA_BY_TYPE
 from tests.functional.conftest import SIGNING_SECRET
 from tests.kit.service import Context, Service, handler_of, route_keys
 from tests.kit.story import EVENTS, STORY, Event, check, recorded, signed
+from tests.kit.streams import page_record
 from tests.kit.template import event_sources, function_of, template
 
 NAMES = sorted(path.stem for path in EVENTS.glob("*.json"))
@@ -58,7 +60,14 @@ def test_every_schedule_has_one_event() -> None:
     """Each schedule of the template was recorded once."""
     schedules = [function for function, _, source in event_sources(template()) if source["Type"] == "Schedule"]
     found = [function_of(template(), event) for event in map(recorded, NAMES) if event.get("source") == "aws.events"]
-    assert found == schedules
+    assert sorted(found) == sorted(schedules)
+
+
+def test_every_stream_and_queue_has_its_events() -> None:
+    """Each function that is shown records was recorded, and no record is for another."""
+    sources = [function for function, _, source in event_sources(template()) if source["Type"] in ("DynamoDB", "SQS")]
+    found = {function_of(template(), event) for event in map(recorded, NAMES) if "Records" in event}
+    assert sorted(found) == sorted(sources)
 
 
 def test_every_message_type_has_one_event() -> None:
@@ -66,7 +75,7 @@ def test_every_message_type_has_one_event() -> None:
     found = {}
     for name in NAMES:
         event = recorded(name)
-        if "Records" in event and name != BATCH:
+        if name.startswith("worker_") and name != BATCH:
             (record,) = event["Records"]
             found[name] = json.loads(record["body"])["type"]
     assert sorted(found.values()) == sorted(DATA_BY_TYPE)
@@ -77,7 +86,9 @@ def test_every_message_type_has_one_event() -> None:
 def test_an_event_has_the_whole_form(name: str) -> None:
     """A recorded event has all the members that AWS sends, claims as strings, and no other account than acme."""
     event = recorded(name)
-    if "Records" in event:
+    if "Records" in event and event["Records"][0]["eventSource"] == "aws:dynamodb":
+        check_stream_event(event)
+    elif "Records" in event:
         check_queue_event(event)
     elif "routeKey" in event:
         check_http_event(event)
@@ -110,7 +121,18 @@ def check_queue_event(event: Event) -> None:
             "awsRegion",
         }
         assert record["attributes"]["ApproximateReceiveCount"] == "1"
-        assert json.loads(record["body"])["data"]["account_id"] == "acme"
+        body = json.loads(record["body"])
+        assert body.get("data", body)["account_id"] == "acme"
+
+
+def check_stream_event(event: Event) -> None:
+    """Fail unless every record is complete, and a new page of acme's."""
+    for record in event["Records"]:
+        assert set(record) == set(page_record(next_page("acme", None, 1, [Entry(kind="opened", actor="a")])))
+        change = record["dynamodb"]
+        assert (record["eventName"], change["StreamViewType"]) == ("INSERT", "NEW_IMAGE")
+        assert change["Keys"].items() <= change["NewImage"].items()
+        assert change["Keys"]["pk"] == {"S": "account#acme"}
 
 
 def check_http_event(event: Event) -> None:

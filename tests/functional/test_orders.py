@@ -15,7 +15,7 @@ def test_an_order_is_recorded_and_sent(acme: Service) -> None:
     answer = post(acme, "/orders", work("A-1", "fba", "bce", cost="9.99"), "k")
     assert (answer.status, answer.body) == (202, {"order_id": "A-1", "status": "queued", "attempt": 1})
     assert get(acme, "/orders/A-1").body["status"] == "queued"
-    (message,) = acme.sqs.receive_message(QueueUrl=acme.orders_queue_url, MaxNumberOfMessages=10)["Messages"]
+    (message,) = acme.sqs.receive_message(QueueUrl=acme.queues.orders, MaxNumberOfMessages=10)["Messages"]
     event = json.loads(message["Body"])
     assert event["type"] == "auto_order.requested"
     assert event["data"] == {"account_id": "acme", **work("A-1", "fba", "bce", cost="9.99"), "attempt": 1}
@@ -148,7 +148,7 @@ def test_failed_orders_are_sent_again_together(acme: Service, clock: Clock) -> N
         clock.advance(1)
     answer = post(acme, "/orders/resend", {"status": "failed"})
     assert (answer.status, answer.body) == (202, {"resent": 3, "more": False})
-    messages = acme.sqs.receive_message(QueueUrl=acme.orders_queue_url, MaxNumberOfMessages=10)["Messages"]
+    messages = acme.sqs.receive_message(QueueUrl=acme.queues.orders, MaxNumberOfMessages=10)["Messages"]
     assert [json.loads(message["Body"])["data"]["order_id"] for message in messages] == ["A-1", "A-2", "A-3"]
     assert post(acme, "/orders/resend", {"status": "failed"}).body == {"resent": 0, "more": False}
 

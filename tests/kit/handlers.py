@@ -10,11 +10,13 @@ import pytest
 
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.commit import Ledger
-from autocredits.ledger.ports import Queue
+from autocredits.ledger.ports import Bus, Queue
+from tests.kit.memory import MemoryBus, MemoryQueue
 
 FUNCTIONS = (
     *("account.app", "balance.app", "consume.app", "consume.worker"),
     *("purchase.app", "purchase.poll", "purchase.webhooks"),
+    *("publish.app", "publish.republish", "sweep.app"),
 )
 """The modules whose handlers the template names."""
 
@@ -26,6 +28,9 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "TABLE_NAME": "table",
         "ORDERS_QUEUE_URL": "orders",
         "DEAD_LETTER_QUEUE_URL": "dead",
+        "REPUBLISH_QUEUE_URL": "republish",
+        "REPUBLISH_DEAD_LETTER_QUEUE_URL": "unpublished",
+        "BUS_NAME": "bus",
         "POWERTOOLS_METRICS_NAMESPACE": "autocredits",
         "POWERTOOLS_SERVICE_NAME": "autocredits",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
@@ -38,15 +43,20 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 
 @contextmanager
 def handlers_on(
-    ledger: Callable[[], Ledger], queue: Callable[[], Queue], secrets: Callable[[], Any]
+    ledger: Callable[[], Ledger],
+    queue: Callable[[], Queue],
+    secrets: Callable[[], Any],
+    bus: Callable[[], Bus] = MemoryBus,
+    republish_queue: Callable[[], Queue] = MemoryQueue,
 ) -> Iterator[pytest.MonkeyPatch]:
     """Let every handler ask these for its ports at each call. The patch that is given lasts as long."""
+    ports = {"ledger": ledger, "queue": queue, "bus": bus, "republish_queue": republish_queue}
     with pytest.MonkeyPatch.context() as patch, quiet():
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
         for name in FUNCTIONS:
             module = import_module(f"functions.{name}")
-            for port, opened in (("ledger", ledger), ("queue", queue)):
+            for port, opened in ports.items():
                 if hasattr(module, port):
                     patch.setattr(module, port, opened)
         patch.setattr("autocredits.bootstrap.secrets", secrets)

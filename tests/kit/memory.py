@@ -10,7 +10,7 @@ from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
 from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList, Records
-from autocredits.ledger.ports import ConflictError, Listed, Snapshot, list_position, shard_of
+from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, list_position, shard_of
 from autocredits.ledger.time_limit import check_time
 
 MAX_ACTIONS = 100
@@ -193,6 +193,19 @@ class MemoryQueue:
         for start in range(0, len(delays), 10):
             check_time()
             self.delays.update(list(delays.items())[start : start + 10])
+
+
+@dataclass(slots=True)
+class MemoryBus:
+    """A Bus in memory: what was put on it."""
+
+    events: list[BusEvent] = field(default_factory=list)
+
+    def put(self, events: Sequence[BusEvent]) -> Sequence[BusEvent]:
+        """Keep them all."""
+        check_time()
+        self.events += events
+        return []
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ moto is no judge of money: it is used from one thread, for handlers and edges al
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -16,6 +16,9 @@ from uuid import uuid4
 import boto3
 
 from autocredits import bootstrap
+from autocredits.domain.journal import Page
+from tests.kit.story import recorded
+from tests.kit.streams import stream_event
 from tests.kit.template import function_of, http_routes, module_of, template
 
 Event = dict[str, Any]
@@ -26,7 +29,13 @@ PLATFORM = "*"
 
 def forget_clients() -> None:
     """Have the functions open what they run on anew, as a new process does."""
-    for opened in (bootstrap.ledger, bootstrap.queue, bootstrap.secrets):
+    for opened in (
+        bootstrap.ledger,
+        bootstrap.queue,
+        bootstrap.republish_queue,
+        bootstrap.bus,
+        bootstrap.secrets,
+    ):
         opened.cache_clear()
 
 
@@ -136,12 +145,22 @@ def match_route(method: str, path: str) -> tuple[str, dict[str, str]]:
     return "$default", {}
 
 
-class Service:
-    """All functions on one table and one queue."""
+@dataclass(frozen=True)
+class Queues:
+    """The addresses of the queues that the functions use, and of one that hears what is put on the bus."""
 
-    def __init__(self, orders_queue_url: str, dead_letter_queue_url: str) -> None:
-        self.orders_queue_url = orders_queue_url
-        self.dead_letter_queue_url = dead_letter_queue_url
+    orders: str
+    dead_letters: str
+    republish: str
+    unpublished: str
+    heard: str
+
+
+class Service:
+    """All functions on one table, its queues and one bus."""
+
+    def __init__(self, queues: Queues) -> None:
+        self.queues = queues
         self.sqs = boto3.client("sqs")
 
     def call(
@@ -199,22 +218,23 @@ class Service:
 
     def send_text(self, body: str) -> None:
         """Put any text on the orders queue."""
-        self.sqs.send_message(QueueUrl=self.orders_queue_url, MessageBody=body)
+        self.sqs.send_message(QueueUrl=self.queues.orders, MessageBody=body)
 
     def deliver(self) -> list[str]:
         """Give the worker what the queue shows, as Lambda does; the bodies of the messages it wants to see again."""
-        received = self.sqs.receive_message(
-            QueueUrl=self.orders_queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
-        )
+        return self._deliver(self.queues.orders, "OrdersQueue")
+
+    def _deliver(self, url: str, queue: str) -> list[str]:
+        received = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"])
         messages = received.get("Messages", [])
         if not messages:
             return []
-        event = {"Records": [sqs_record(message) for message in messages]}
+        event = {"Records": [sqs_record(message, queue) for message in messages]}
         failures = handler_of(event)(event, Context())["batchItemFailures"]
         again = {failure["itemIdentifier"] for failure in failures}
         for message in messages:
             if message["MessageId"] not in again:
-                self.sqs.delete_message(QueueUrl=self.orders_queue_url, ReceiptHandle=message["ReceiptHandle"])
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return [message["Body"] for message in messages if message["MessageId"] in again]
 
     def process(self, kind: str, data: dict[str, Any], *, message_id: str | None = None) -> list[str]:
@@ -224,10 +244,42 @@ class Service:
 
     def dead_letters(self) -> list[DeadLetter]:
         """The dead letters that nobody has looked at yet."""
-        received = self.sqs.receive_message(
-            QueueUrl=self.dead_letter_queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        )
+        return self._dead_letters(self.queues.dead_letters)
+
+    def _dead_letters(self, url: str) -> list[DeadLetter]:
+        received = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
         return [DeadLetter(message["Body"], _reason(message)) for message in received.get("Messages", [])]
+
+    def pages(self, account: str = "acme") -> list[Page]:
+        """All pages of an account's journal, oldest first."""
+        return list(bootstrap.ledger().store.pages_before(account, 10**9, 1000))[::-1]
+
+    def publish(self, pages: Iterable[Page]) -> None:
+        """Show the publisher new pages, as the table's stream does."""
+        event = stream_event(pages)
+        handler_of(event)(event, Context())
+
+    def republish(self) -> list[str]:
+        """Give the republish queue's worker what the queue shows; the bodies of the messages it wants to see again."""
+        return self._deliver(self.queues.republish, "RepublishQueue")
+
+    def unpublished(self) -> list[DeadLetter]:
+        """The republish queue's dead letters that nobody has looked at yet."""
+        return self._dead_letters(self.queues.unpublished)
+
+    def heard(self) -> list[Event]:
+        """What was put on the bus since the last call, each as a rule's target gets it."""
+        events: list[Event] = []
+        while messages := self.sqs.receive_message(QueueUrl=self.queues.heard, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                events.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.queues.heard, ReceiptHandle=message["ReceiptHandle"])
+        return events
+
+    def sweep(self) -> dict[str, int]:
+        """Run the sweep once; how many items went well, how many did not, and how many were left."""
+        event = recorded("sweep")
+        return handler_of(event)(event, Context(60_000))
 
 
 def work(
@@ -248,8 +300,33 @@ def cloud_event(kind: str, data: dict[str, Any], *, message_id: str | None = Non
     return json.dumps({**envelope, "data": {"account_id": "acme", **data}, **attributes})
 
 
-def sqs_record(message: Any) -> Event:
-    """A received message as Lambda hands it over."""
+def received_record(
+    body: str,
+    *,
+    receives: int = 1,
+    first_received_ms: int = 0,
+    message_id: str = "m",
+    queue: str = "OrdersQueue",
+) -> Event:
+    """A message as Lambda hands it over, first received at that time, for the n-th time. Its receipt is its id."""
+    attributes = {
+        "ApproximateReceiveCount": str(receives),
+        "ApproximateFirstReceiveTimestamp": str(first_received_ms),
+        "SentTimestamp": "0",
+        "SenderId": "s",
+    }
+    message = {
+        "MessageId": message_id,
+        "ReceiptHandle": message_id,
+        "Body": body,
+        "Attributes": attributes,
+        "MD5OfBody": "",
+    }
+    return sqs_record(message, queue)
+
+
+def sqs_record(message: Any, queue: str = "OrdersQueue") -> Event:
+    """A message that was received from a queue, by its logical id, as Lambda hands it over."""
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
@@ -258,7 +335,7 @@ def sqs_record(message: Any) -> Event:
         "messageAttributes": {},
         "md5OfBody": message["MD5OfBody"],
         "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:orders",
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:autocredits-{queue}-1A2B3C4D5E6F",
         "awsRegion": "us-east-1",
     }
 

@@ -25,7 +25,7 @@ class Step:
 
     name: str
     status: int | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] | None = field(default_factory=dict)
 
 
 ACKNOWLEDGED: dict[str, Any] = {"batchItemFailures": []}
@@ -79,6 +79,9 @@ STORY = (
     Step("purchases_list_get", 200, {"items.0.purchase_id": PURCHASE, "next_cursor": None}),
     Step("coupons_delete", 200, {"uses": 1, "closed": True}),
     Step("purchase_poll", None, {"done": 0, "failed": 0, "left": 0}),
+    Step("sweep", None, {"done": 0, "failed": 0, "left": 0}),
+    Step("publish_pages", None, None),
+    Step("republish_pages", None, ACKNOWLEDGED),
     Step("balance_get", 200, {"balances.auto_order": {"posted": "119.17", "held": "0.00", "available": "119.17"}}),
     Step("entries_get", 200, {"items.0.kind": "purchased", "items.0.purchase_id": PURCHASE}),
 )
@@ -88,7 +91,8 @@ def recorded(name: str) -> Event:
     """The event that was recorded under a name; messages as if they had just been received for the first time."""
     event: Event = json.loads((EVENTS / f"{name}.json").read_text())
     for record in event.get("Records", ()):
-        record["attributes"]["ApproximateFirstReceiveTimestamp"] = str(time.time_ns() // 1_000_000)
+        if "attributes" in record:
+            record["attributes"]["ApproximateFirstReceiveTimestamp"] = str(time.time_ns() // 1_000_000)
     return event
 
 
@@ -100,14 +104,15 @@ def signed(event: Event, secret: str) -> Event:
     return event
 
 
-def check(step: Step, answer: dict[str, Any]) -> None:
+def check(step: Step, answer: Any) -> None:
     """Fail unless the function's answer is the one that the step expects."""
     if step.status is None:
         assert answer == step.fields, step.name
         return
     assert answer["statusCode"] == step.status, (step.name, answer["body"])
     body = json.loads(answer["body"] or "{}")
-    assert {path: pick(body, path) for path in step.fields} == step.fields, step.name
+    expected = step.fields or {}
+    assert {path: pick(body, path) for path in expected} == expected, step.name
 
 
 def pick(value: Any, path: str) -> Any:

@@ -12,6 +12,7 @@ from autocredits.domain.purchases.record import DUE_PURCHASES, Purchase
 from autocredits.domain.records import NO_ACCOUNT
 from autocredits.domain.state import Balance
 from autocredits.domain.times import DAY_MS, MINUTE_MS
+from autocredits.ledger.due import AT_ONCE
 from autocredits.ledger.ports import Listed, UnavailableError, shard_of
 from functions.purchase import poll
 from functions.purchase.payments import registry
@@ -231,7 +232,7 @@ class Slow:
     name: str = "sandbox"
 
     def __post_init__(self) -> None:
-        self.barrier = Barrier(due.AT_ONCE, action=self.pass_time, timeout=10)
+        self.barrier = Barrier(AT_ONCE, action=self.pass_time, timeout=10)
 
     def pass_time(self) -> None:
         """Let 0.3 s pass."""
@@ -306,21 +307,6 @@ def test_shards_take_turns(shop: Shop, slow: Slow) -> None:
     shares = Counter(shard_of(DUE_PURCHASES, purchase_id) for purchase_id in slow.polled)
     assert (len(slow.polled), len(shares), max(shares.values()) - min(shares.values()) <= 1) == (32, 8, True)
     assert set(slow.polled) < started
-
-
-def test_what_is_due_is_due_for_every_account(shop: Shop) -> None:
-    """Purchases of all accounts whose time has come, and no others, in turn from each shard, the longest due first."""
-    for number in range(40):
-        shop.open(f"account-{number}")
-        shop.start(account_id=f"account-{number}")
-        shop.clock.sleep_up_to(1)
-    shop.clock.sleep_up_to(120 - 40 + 30)
-    due = list(poll.due_purchases(shop.ledger))
-    assert {one.account_id for one in due} == {f"account-{number}" for number in range(31)}
-    for shard in range(DUE_PURCHASES.shards):
-        share = [one for one in due if shard_of(DUE_PURCHASES, one.item_id) == shard]
-        listed = shop.store.list(DUE_PURCHASES, NO_ACCOUNT, limit=50, shard=shard)
-        assert share == [one for one in listed if one in due]
 
 
 def test_a_lagging_list_does_no_harm(shop: Shop) -> None:

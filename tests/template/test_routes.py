@@ -19,9 +19,11 @@ from tests.kit.template import ROOT, http_routes, module_of, scopes_of
 
 WEBHOOK = "POST /v1/payments/{provider}/webhook"
 MODULES = {
-    name: import_module(name)
+    name: module
     for name in sorted(f"functions.{path.parent.name}.app" for path in (ROOT / "functions").glob("*/app.py"))
+    if hasattr(module := import_module(name), "app")
 }
+"""The functions that declare routes; the others are called by streams, queues and schedules."""
 DECLARED: dict[str, tuple[str, Route]] = {
     f"{route.method} {route.path}": (name, route) for name, module in MODULES.items() for route in module.app.routes
 }

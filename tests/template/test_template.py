@@ -1,12 +1,13 @@
 """The template says what the contract promises: who may call what, and what each function may touch."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.kit.template import ROOT, Template, event_sources, scopes_of
+from tests.kit.template import ROOT, Template, scopes_of
 from tests.kit.template import template as read_template
 
 READ, CONSUME, ADMIN = "credits:read", "credits:consume", "credits:admin"
@@ -90,6 +91,27 @@ GRANTS = {
         "CreditsTable/index/by_due": {"dynamodb:Query"},
     }
     | SECRETS,
+    "Publish": {
+        "PublishLogs": LOGS,
+        "CreditsTable.StreamArn": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
+        "*": {"dynamodb:ListStreams"},
+        "CreditsBus": {"events:PutEvents"},
+        "RepublishQueue": {"sqs:SendMessage"},
+        "LostBatchesQueue": {"sqs:SendMessage"},
+    },
+    "Republish": {
+        "RepublishLogs": LOGS,
+        "CreditsTable": {"dynamodb:GetItem"},
+        "CreditsBus": {"events:PutEvents"},
+        "RepublishQueue": TAKES,
+        "RepublishDeadLetterQueue": {"sqs:SendMessage"},
+    },
+    "Sweep": {
+        "SweepLogs": LOGS,
+        "CreditsTable": WORKS | {"dynamodb:UpdateItem"},
+        "CreditsTable/index/by_due": {"dynamodb:Query"},
+        "OrdersQueue": {"sqs:SendMessage"},
+    },
 }
 
 
@@ -259,16 +281,21 @@ def documents(template: Template, role: dict[str, Any]) -> Iterator[dict[str, An
         yield properties(template, "PaymentSecrets")["PolicyDocument"]
 
 
-def resource_name(resource: dict[str, Any]) -> str:
-    """The logical id that a resource's ARN names, with the path below it: nothing else may stand there."""
+def resource_name(resource: Any) -> str:
+    """The logical id that a resource's ARN names, with the path below it: nothing else may stand there.
+
+    Streams can be listed of all tables alone, so that is the one action which names no resource.
+    """
+    if resource == "*":
+        return "*"
     if str(resource.get("Fn::Sub", "")).startswith("arn:"):
         return str(resource["Fn::Sub"])
     if "Fn::Sub" in resource:
         logical_id, _, path = str(resource["Fn::Sub"]).removeprefix("${").partition(".Arn}")
         return logical_id + path
     logical_id, attribute = resource["Fn::GetAtt"]
-    assert attribute == "Arn"
-    return str(logical_id)
+    assert attribute in ("Arn", "StreamArn")
+    return str(logical_id) if attribute == "Arn" else f"{logical_id}.{attribute}"
 
 
 @pytest.mark.parametrize("name", GRANTS)
@@ -348,15 +375,17 @@ RINGS = {
     "PaymentPutAside": (0, 60),
     "UnusableSecret": (0, 60),
     "PollFailed": (2, 3600),
+    "SweepStuck": (0, 60),
 }
-# These are counted to be looked at: a payment that is not ours, and a coupon used beyond its limit.
-QUIET = {"ForeignPayment", "CouponUsedAfterAll"}
+# These are counted to be looked at: a payment that is not ours, a coupon used beyond its limit, and what is tried again
+# by itself: a page on its way to the republish queue, an item that the sweep has put off.
+QUIET = {"ForeignPayment", "CouponUsedAfterAll", "PageNotPublished", "SweepFailed"}
 
 
 def test_every_metric_rings_or_is_known_not_to(template: Template) -> None:
     """What the code counts has an alarm of its own, unless nobody has to come for it."""
     files = [path for folder in ("layers", "functions") for path in (ROOT / folder).rglob("*.py")]
-    counted = {name for path in files for name in re.findall(r'\bcount\("(\w+)"\)', path.read_text("utf-8"))}
+    counted = {name for path in files for name in re.findall(r'\bcount\("(\w+)"', path.read_text("utf-8"))}
     assert counted == RINGS.keys() | QUIET
     alarms = [one["Properties"] for one in of_type(template, "AWS::CloudWatch::Alarm").values()]
     ours = [alarm for alarm in alarms if alarm["Namespace"] == "autocredits"]
@@ -375,6 +404,9 @@ def test_functions_run_as_deployed(template: Template) -> None:
     assert {name for name, function in functions(template).items() if "Timeout" in function} == {
         "ConsumeWorker",
         "PurchasePoll",
+        "Publish",
+        "Republish",
+        "Sweep",
     }
 
 
@@ -434,9 +466,118 @@ def test_the_queues_take_messages_over_tls_alone(template: Template) -> None:
     assert (senders["Type"], senders["Default"]) == ("CommaDelimitedList", "")
 
 
+def queue_alarm(queue: str) -> dict[str, Any]:
+    """What an alarm listens to that rings as soon as there is a message on a queue."""
+    return {
+        "Namespace": "AWS/SQS",
+        "MetricName": "ApproximateNumberOfMessagesVisible",
+        "Dimensions": [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}],
+        "Statistic": "Maximum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+
+
+def test_every_new_page_is_streamed_to_the_publisher(template: Template) -> None:
+    """Pages alone, whole, from the first one on, and at most ten at a time: a full one can be ten calls of the bus."""
+    assert properties(template, "CreditsTable")["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+    [source] = functions(template)["Publish"]["Events"].values()
+    assert (source["Type"], source["Properties"]["Stream"]) == (
+        "DynamoDB",
+        {"Fn::GetAtt": ["CreditsTable", "StreamArn"]},
+    )
+    assert source["Properties"]["StartingPosition"] == "TRIM_HORIZON"
+    assert source["Properties"]["BatchSize"] == 10
+    assert "MaximumBatchingWindowInSeconds" not in source["Properties"]
+    [pattern] = source["Properties"]["FilterCriteria"]["Filters"]
+    assert json.loads(pattern["Pattern"]) == {
+        "eventName": ["INSERT"],
+        "dynamodb": {"Keys": {"sk": {"S": [{"prefix": "page#"}]}}},
+    }
+
+
+def test_a_batch_that_breaks_the_publisher_blocks_no_shard(template: Template) -> None:
+    """It is halved and tried ten times; then Lambda says which records it gave up, and an alarm rings."""
+    [source] = functions(template)["Publish"]["Events"].values()
+    assert source["Properties"]["BisectBatchOnFunctionError"] is True
+    assert source["Properties"]["MaximumRetryAttempts"] == 10
+    assert source["Properties"]["DestinationConfig"] == {
+        "OnFailure": {"Type": "SQS", "Destination": {"Fn::GetAtt": ["LostBatchesQueue", "Arn"]}}
+    }
+    assert properties(template, "LostBatchesQueue")["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+    alarm = dict(properties(template, "LostBatches"))
+    assert alarm.pop("AlarmDescription")
+    assert alarm == queue_alarm("LostBatchesQueue")
+
+
+def test_events_that_come_late_ring(template: Template) -> None:
+    """Once the stream is read more than five minutes late."""
+    alarm = properties(template, "LateEvents")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "IteratorAge")
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "PublishFunction"}}]
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["Period"]) == ("Maximum", 5 * 60 * 1000, 60)
+    assert (alarm["ComparisonOperator"], alarm["EvaluationPeriods"]) == ("GreaterThanThreshold", 1)
+
+
+def test_a_page_that_was_not_published_is_lost_nowhere(template: Template) -> None:
+    """Its queue outwaits its function, which answers page by page and judges long before the queue does."""
+    queue = properties(template, "RepublishQueue")
+    function = functions(template)["Republish"]
+    [source] = function["Events"].values()
+    assert (source["Type"], source["Properties"]["Queue"]) == ("SQS", {"Fn::GetAtt": ["RepublishQueue", "Arn"]})
+    assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["RepublishDeadLetterQueue", "Arn"]},
+        "maxReceiveCount": 1000,
+    }
+    alarm = dict(properties(template, "UnpublishedPages"))
+    assert alarm.pop("AlarmDescription")
+    assert alarm == queue_alarm("RepublishDeadLetterQueue")
+
+
+def test_the_publishers_queues_are_closed_and_kept(template: Template) -> None:
+    """All three keep what they hold for 14 days, encrypted, and speak TLS alone; nobody outside may send."""
+    queues = ["RepublishQueue", "RepublishDeadLetterQueue", "LostBatchesQueue"]
+    for name in queues:
+        queue = properties(template, name)
+        assert (queue["MessageRetentionPeriod"], queue["SqsManagedSseEnabled"]) == (14 * 24 * 60 * 60, True)
+    policy = properties(template, "PublishingQueuesPolicy")
+    assert policy["Queues"] == [{"Ref": name} for name in queues]
+    [tls] = policy["PolicyDocument"]["Statement"]
+    assert (tls["Effect"], tls["Principal"], tls["Action"]) == ("Deny", "*", "sqs:*")
+    assert tls["Resource"] == [{"Fn::GetAtt": [name, "Arn"]} for name in queues]
+    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize("name", ["Publish", "Republish"])
+def test_who_publishes_knows_bus_and_queues(template: Template, name: str) -> None:
+    """And each of them by the variable that the code reads."""
+    assert (
+        functions(template)[name]["Environment"]["Variables"].items()
+        >= {
+            "BUS_NAME": {"Ref": "CreditsBus"},
+            "REPUBLISH_QUEUE_URL": {"Ref": "RepublishQueue"},
+            "REPUBLISH_DEAD_LETTER_QUEUE_URL": {"Ref": "RepublishDeadLetterQueue"},
+        }.items()
+    )
+
+
+def test_the_sweep_comes_every_minute(template: Template) -> None:
+    """It sends to the orders queue what was lost."""
+    sweep = functions(template)["Sweep"]
+    [source] = sweep["Events"].values()
+    assert (source["Type"], source["Properties"]["Schedule"]) == ("Schedule", "rate(1 minute)")
+    assert sweep["Timeout"] <= 60
+    assert sweep["Environment"]["Variables"]["ORDERS_QUEUE_URL"] == {"Ref": "OrdersQueue"}
+
+
 def test_the_size_of_a_batch_is_a_parameter(template: Template) -> None:
     """10 to 1,000 messages; SQS wants a window for more than 10."""
-    [(_, _, source)] = [one for one in event_sources(template) if one[2]["Type"] == "SQS"]
+    [source] = functions(template)["ConsumeWorker"]["Events"].values()
     assert source["Properties"]["BatchSize"] == {"Ref": "WorkerBatchSize"}
     assert source["Properties"]["MaximumBatchingWindowInSeconds"] == {"Ref": "WorkerBatchWindow"}
     size, window = (template["Parameters"][name] for name in ("WorkerBatchSize", "WorkerBatchWindow"))
@@ -458,4 +599,11 @@ def test_the_worker_answers_message_by_message(template: Template) -> None:
 
 def test_the_stack_tells_where_things_are(template: Template) -> None:
     """Callers, senders and tools find the stack by its outputs."""
-    assert set(template["Outputs"]) == {"ApiUrl", "TableName", "OrdersQueueUrl", "DeadLetterQueueUrl", "BusName"}
+    assert set(template["Outputs"]) == {
+        "ApiUrl",
+        "TableName",
+        "OrdersQueueUrl",
+        "DeadLetterQueueUrl",
+        "BusName",
+        "RepublishQueueUrl",
+    }

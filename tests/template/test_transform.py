@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from cfnlint.template import Template
 from samtranslator.yaml_helper import yaml_parse
 
@@ -43,20 +44,24 @@ def test_health_is_open_and_the_default_route_is_not() -> None:
     assert routes["$default"]["AuthorizationScopes"] == []
 
 
-def test_only_the_demand_for_tls_is_dropped_from_the_queues_policy() -> None:
+@pytest.mark.parametrize("name", ["OrdersQueuePolicy", "PublishingQueuesPolicy"])
+def test_only_the_demand_for_tls_is_dropped_from_the_queues_policy(name: str) -> None:
     """Nothing on this machine speaks it; who may send is said here as on AWS, and the template itself is left alone."""
-    statements = to_plain()["OrdersQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    kept = template()["Resources"]["OrdersQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    statements = to_plain()[name]["Properties"]["PolicyDocument"]["Statement"]
+    kept = template()["Resources"][name]["Properties"]["PolicyDocument"]["Statement"]
     assert kept[0]["Sid"] == "OnlyOverTls"
     assert statements == kept[1:]
 
 
-def test_who_may_defer_a_message_may_defer_ten_at_once() -> None:
+def test_who_may_send_or_defer_a_message_may_do_so_with_ten_at_once() -> None:
     """To the emulator these are two actions, on AWS they are one, and nothing else is allowed beside the template."""
     here, there = (actions_of(resources) for resources in (to_plain(), template()["Resources"]))
-    more = {"sqs:ChangeMessageVisibilityBatch"}
-    assert here == {role: actions | more if role == "ConsumeWorkerRole" else actions for role, actions in there.items()}
-    assert not any(more & actions for actions in there.values())
+    more = {action: f"{action}Batch" for action in ("sqs:ChangeMessageVisibility", "sqs:SendMessage")}
+    assert here == {
+        role: actions | {more[action] for action in actions if action in more} for role, actions in there.items()
+    }
+    assert not any(set(more.values()) & actions for actions in there.values())
+    assert {action for role in ("PublishRole", "RepublishRole") for action in here[role]} >= set(more.values())
 
 
 def actions_of(resources: dict[str, Any]) -> dict[str, set[str]]:

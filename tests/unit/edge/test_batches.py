@@ -12,24 +12,21 @@ from autocredits.domain.decide import Command, Done, NotYet
 from autocredits.domain.errors import BrokenInvariantError, Problem
 from autocredits.domain.journal import canonical_text
 from autocredits.edge.batches import (
-    FIRST_DELAY_S,
-    MAX_FAULT_S,
     MAX_WAIT_S,
-    OUT_OF_TIME_DELAY_S,
     RESERVE_S,
     SETTLING_S,
     Received,
-    delay_s,
     fate_of,
     process,
 )
+from autocredits.edge.retries import FIRST_DELAY_S, MAX_FAULT_S, delay_s
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.commit import Accepted, Answer, Ledger
 from autocredits.ledger.ports import Clock, Store, UnavailableError
 from tests.kit.books import check_books
 from tests.kit.builders import NOW_MS, Account, opened
 from tests.kit.memory import ManualClock, MemoryQueue
-from tests.kit.service import Context, cloud_event, sqs_record, work
+from tests.kit.service import Context, cloud_event, received_record, work
 from tests.kit.spied import Slow
 
 PLACED = {"order_id": "A-1", "supplier_order_id": "s"}
@@ -43,20 +40,8 @@ def requested(order_id: str = "A-1", **data: Any) -> str:
 
 def received(body: str, *, receives: int = 1, age_s: int = 0, message_id: str = "m") -> dict[str, Any]:
     """A message as Lambda hands it over, first received so long ago, for the n-th time. Its receipt is its id."""
-    attributes = {
-        "ApproximateReceiveCount": str(receives),
-        "ApproximateFirstReceiveTimestamp": str(NOW_MS - age_s * 1000),
-        "SentTimestamp": "0",
-        "SenderId": "s",
-    }
-    message = {
-        "MessageId": message_id,
-        "ReceiptHandle": message_id,
-        "Body": body,
-        "Attributes": attributes,
-        "MD5OfBody": "",
-    }
-    return sqs_record(message)
+    first_received_ms = NOW_MS - age_s * 1000
+    return received_record(body, receives=receives, first_received_ms=first_received_ms, message_id=message_id)
 
 
 @dataclass(slots=True)
@@ -147,16 +132,6 @@ def test_a_hopeless_message_is_a_dead_letter_at_once(body: str, reason: str) -> 
     worker = Worker()
     assert worker(received(body)) == ACKNOWLEDGED
     assert worker.queue.dead == [{"body": body, "reason": reason}]
-
-
-def test_a_message_waits_longer_the_older_it_is() -> None:
-    """5 s, doubling, at most 10 minutes: each wait is as long as all before it, and 5 s more."""
-    age_s, waits = 0, []
-    for _ in range(10):
-        waits.append(delay_s(age_s, FIRST_DELAY_S))
-        age_s += waits[-1]
-    assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]
-    assert delay_s(0, OUT_OF_TIME_DELAY_S) == 10
 
 
 @pytest.mark.parametrize("receives", [1, 10, 11, 999])
