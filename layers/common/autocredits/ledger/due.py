@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from itertools import islice, zip_longest
+from itertools import islice, repeat, zip_longest
 
 from autocredits.domain.records import NO_ACCOUNT, RecordList
 
@@ -42,7 +42,7 @@ def _all_due(
 ) -> Iterator[tuple[Callable[[Listed], bool], Listed]]:
     """What is due by now, with what is to be done with it: one from each shard of each list, and so on."""
     shards = [
-        ((look, due) for due in _due_of_shard(store, clock, which, shard, reserve_s))
+        zip(repeat(look), _due_of_shard(store, clock, which, shard, reserve_s), strict=False)
         for which, look in lists.items()
         for shard in range(which.shards)
     ]
