@@ -1,8 +1,9 @@
 """`make restore-check TABLE=…`: lists what a point-in-time restore has torn; with REPAIR=1 mends what can be mended.
 
-A table of the running local stack, or else one on AWS, by the credentials and region of the environment. Payment
-providers are asked where their secrets can be read: on AWS with STRIPE_SECRET_NAME=… . Each finding is a line, and one
-in the file REPORT=… (JSON lines; by default under `.local/restore`). It fails if anything is left to be done.
+A table of the running local stack, or one on AWS, by the credentials and region of the environment; an AWS endpoint
+that the environment names comes before both. Payment providers are asked where their secrets can be read: on AWS with
+STRIPE_SECRET_NAME=… . Each finding is a line, and one in the file REPORT=… (JSON lines, with what was there and what
+is there now; by default under `.local/restore`). It fails if anything is left to be done.
 
 Repairing refuses a table that may be serving, and nothing overrides that. It can be run again at any time: what is
 mended is found no more.
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,20 +24,21 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from autocredits.adapters.dynamo import DynamoStore
+from autocredits.domain.purchases.record import Purchase
+from autocredits.domain.records import Record
 from autocredits.ledger.ports import UnavailableError
+from dev.restore.journals import Journals
 from dev.restore.judge import Finding
+from dev.restore.providers import Open, Providers
 from dev.restore.repair import apply
 from dev.restore.serving import reason_it_is_young, reasons_it_may_serve
-from dev.restore.walk import Screening, Walk
+from dev.restore.walk import Screening, screen
 from dev.stack import deploy, signing
 from dev.stack.places import ROOT, from_environment
 from functions.purchase.payments import registry
 
 REPORTS = ROOT / ".local" / "restore"
-REPORTED_ONLY = (
-    *("coupon.count", "coupon.uses", "key.forgotten", "payment.unknown"),
-    *("purchase.due", "purchase.not_asked"),
-)
+REPORTED_ONLY = ("item.unknown", "payment.unknown", "purchase.due", "purchase.not_asked")
 """What is told and needs nothing to be done to the table."""
 
 DONE = ("added", "set back", "removed")
@@ -48,13 +50,18 @@ class ServingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A finding, and what was done about it: `reported`, or what `apply` says."""
+    """A finding, and what was done about it: `reported`, or what `apply` says.
+
+    Where the record was changed, or would be, `before` and `after` are its stored forms; None: there is none.
+    """
 
     account_id: str
     about: str
     what: str
     detail: str
     did: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
 
     def text(self) -> str:
         """The line that is printed, its fields parted by tabs."""
@@ -65,21 +72,33 @@ class Line:
         return self.did not in DONE and self.what not in REPORTED_ONLY
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table to be checked: its providers by their names, the time, and why it may be serving."""
+
+    store: DynamoStore
+    providers: Open
+    now_ms: Callable[[], int]
+    may_serve: Callable[[], Iterable[str]]
+
+
 def main() -> None:
     """Check or repair, as the environment says."""
-    table_name = os.environ.get("TABLE", "")
-    if not table_name:
+    name = os.environ.get("TABLE", "")
+    if not name:
         raise SystemExit("error: which table? make restore-check TABLE=…")
     dynamodb, functions = open_clients()
-    repair = os.environ.get("REPAIR") == "1"
-    walk = Walk(DynamoStore(dynamodb, table_name), registry.provider, lambda: time.time_ns() // 1_000_000)
+    table = Table(
+        DynamoStore(dynamodb, name),
+        registry.provider,
+        lambda: time.time_ns() // 1_000_000,
+        lambda: reasons_it_may_serve(dynamodb, functions, name),
+    )
     try:
-        if repair:
-            refuse_serving(list(reasons_it_may_serve(dynamodb, functions, table_name)))
-        with open_report(table_name) as report:
-            lines = [tell(line, report) for line in check(walk, repair=repair)]
+        with open_report(name) as report:
+            lines = [tell(line, report) for line in check(table, repair=os.environ.get("REPAIR") == "1")]
     except ServingError as error:
-        raise SystemExit(f"error: {table_name} may be serving, so it is not repaired: {error}") from None
+        raise SystemExit(f"error: {name} may be serving, so it is not repaired: {error}") from None
     except (ClientError, BotoCoreError, UnavailableError) as error:
         raise SystemExit(f"error: the table cannot be read or written: {error}") from None
     left = sum(line.is_open() for line in lines)
@@ -89,44 +108,62 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def check(walk: Walk, *, repair: bool) -> Iterator[Line]:
+def check(table: Table, *, repair: bool) -> Iterator[Line]:
     """Every finding in the table; with `repair`, what can be mended is mended as it is found.
 
-    Raises ServingError before the first change where the table's own times do not show that it is at rest.
+    Raises ServingError before the first change where anything speaks for a table that is serving.
     """
-    found = walk.screen()
     if repair:
-        young = reason_it_is_young(found.latest_ms, walk.now_ms())
-        refuse_serving([young] if young else [])
-    for finding in findings_of(walk, found):
-        did = "reported"
-        if repair and finding.change is not None:
-            did = apply(walk.store, finding.account_id, finding.change)
-        yield Line(finding.account_id, finding.about, finding.what, finding.detail, did)
+        refuse_serving(table.may_serve())
+    found = screen(table.store)
+    if repair:
+        young = reason_it_is_young(found.latest_ms, table.now_ms())
+        refuse_serving([young] if young else table.may_serve())  # again: the walk may have taken hours
+    for finding in findings_of(table, found):
+        change, did = finding.change, "reported"
+        if repair and change is not None:
+            did = apply(table.store, finding.account_id, change)
+        before, after = (stored(change.before), stored(change.after)) if change else (None, None)
+        yield Line(finding.account_id, finding.about, finding.what, finding.detail, did, before, after)
 
 
-def findings_of(walk: Walk, found: Screening) -> Iterator[Finding]:
-    """What the screening has found, and then what each suspect account's journal says of its records."""
+def findings_of(table: Table, found: Screening) -> Iterator[Finding]:
+    """What the journals say of the suspects, then the rest. What is set back is judged by nobody else."""
+    journals, judged = Journals(table.store), set()
     for account_id in sorted(found.suspects):
-        yield from walk.judge(account_id, found.suspects[account_id])
-    judged = {account_id: {f"{kind} {name}" for kind, name in keys} for account_id, keys in found.suspects.items()}
-    for finding in found.findings:
-        if finding.change is not None and finding.about in judged.get(finding.account_id, set()):
-            yield Finding(finding.account_id, finding.about, finding.what, finding.detail)
-        else:
+        for finding in journals.judge(account_id, found.suspects[account_id], table.now_ms()):
+            judged.add((account_id, finding.about))
+            if finding.change is not None and finding.change.after is None:
+                forget_use(found, account_id, finding.change.before)
+            yield finding
+    yield from found.findings
+    yield from found.counts.judge()
+    for finding in Providers(table.store, table.providers, table.now_ms).judge(found):
+        if (finding.account_id, finding.about) not in judged:
             yield finding
 
 
-def refuse_serving(reasons: list[str]) -> None:
+def forget_use(found: Screening, account_id: str, removed: Record | None) -> None:
+    """A purchase that is removed uses no coupon."""
+    if isinstance(removed, Purchase) and removed.coupon and removed.coupon_counted:
+        found.counts.purchases[account_id, removed.coupon] -= 1
+
+
+def stored(record: Record | None) -> dict[str, Any] | None:
+    """A record's stored form."""
+    return None if record is None else record.to_map()
+
+
+def refuse_serving(reasons: Iterable[str]) -> None:
     """Raise ServingError if there is any reason."""
-    if reasons:
-        raise ServingError("; ".join(reasons))
+    if told := "; ".join(reasons):
+        raise ServingError(told)
 
 
 def tell(line: Line, report: TextIO) -> Line:
     """Print the line and write it to the report."""
     print(line.text())
-    report.write(json.dumps(asdict(line)) + "\n")
+    report.write(json.dumps(asdict(line), default=str) + "\n")
     report.flush()
     return line
 
@@ -140,9 +177,10 @@ def open_report(table_name: str) -> TextIO:
 
 
 def open_clients() -> tuple[Any, Any]:
-    """Clients of DynamoDB and Lambda: of the local stack if it runs, else of AWS."""
+    """Clients of DynamoDB and Lambda: of an endpoint that is named, else of the local stack if it runs, else of AWS."""
     places = from_environment()
-    if places.info.exists():
+    named = any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
+    if places.info.exists() and not named:
         print(f"on the local stack at {places.endpoint_url}", file=sys.stderr)
         local = {"AWS_ENDPOINT_URL": places.endpoint_url, "AWS_DEFAULT_REGION": deploy.REGION}
         local |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

@@ -5,20 +5,27 @@ what counts, as long as it is whole. A record that is newer tells of a page that
 missing, would let a request be charged twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.forms import form_of
-from autocredits.domain.journal import Entered
+from autocredits.domain.journal import Entered, Entry
+from autocredits.domain.money import format_amount
 from autocredits.domain.purchases.fulfil import as_entered
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import KeyRecord, Record, RecordKey
+from autocredits.domain.work.lifecycle import HOLD_MS
 from autocredits.domain.work.rebuild import disagreements, rebuilt, work_of_entries
 from autocredits.domain.work.record import Work
+from autocredits.edge.requests import fingerprint
 
 UNKNOWN_FINGERPRINT = "unknown"
-"""Of a key whose request is not known any more: no request has this fingerprint, so none is taken for it."""
+"""Of a key whose request is not known any more: no request has this fingerprint, so each is refused."""
+
+SHOWN = 10
+"""How many pages a finding names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,49 +48,63 @@ class Finding:
     change: Change | None = None
 
 
+def finding(account_id: str, key: RecordKey, what: str, detail: str, change: Change | None = None) -> Finding:
+    """A finding on a record. One in a form that is not known here is told, and never written."""
+    if change is not None and change.before is not None and form_of(change.before) > change.before.FORM:
+        change, detail = None, f"{detail}; a newer release wrote it"
+    return Finding(account_id, f"{key[0]} {key[1]}", what, detail, change)
+
+
 @dataclass(slots=True)
 class Journal:
-    """What is to be known of an account's journal. With `faults` it proves nothing, and nothing is mended by it."""
+    """What is to be known of an account's journal. With `faults` it proves nothing, and nothing is mended by it.
+
+    `entries` are those of the records that are judged, oldest first; `hashes` the hashes of the pages that these
+    entries or the judged keys name, as far as the pages are there.
+    """
 
     account_id: str
     newest: int = 0
     faults: list[Finding] = field(default_factory=list)
+    entries: dict[RecordKey, list[Entered]] = field(default_factory=dict)
+    hashes: dict[int, str] = field(default_factory=dict)
+
+    def fault(self, version: int, what: str, detail: str) -> None:
+        """Note that the journal is broken at a page."""
+        self.faults.append(Finding(self.account_id, f"page {version}", what, detail))
+
+    def judge(self, key: RecordKey, record: Record | None, now_ms: int) -> Finding | None:
+        """What is wrong with a record, if anything is."""
+        found = self.entries.get(key, [])
+        match key[0]:
+            case "key":
+                told = judge_key(self, key, record if isinstance(record, KeyRecord) else None, found)
+            case "purchase":
+                told = judge_purchase(self, key, record if isinstance(record, Purchase) else None, found, now_ms)
+            case _:
+                told = judge_work(self, key, record if isinstance(record, Work) else None, found)
+        if told is not None and told.change is not None and self.faults:
+            return replace(told, detail=f"{told.detail}; the journal itself is broken", change=None)
+        return told
 
     def finding(self, key: RecordKey, what: str, detail: str, change: Change | None = None) -> Finding:
         """A finding on one of the account's records."""
-        about = f"{key[0]} {key[1]}"
-        if change is not None and self.faults:
-            return Finding(self.account_id, about, what, f"{detail}; the journal itself is broken")
-        if change is not None and change.before is not None and form_of(change.before) > change.before.FORM:
-            return Finding(self.account_id, about, what, f"{detail}; a newer release wrote it")
-        return Finding(self.account_id, about, what, detail, change)
+        return finding(self.account_id, key, what, detail, change)
 
 
-def judge_key(
-    journal: Journal,
-    name: str,
-    record: KeyRecord | None,
-    found: Sequence[Entered],
-    page_hash: str | None,
-    *,
-    purchase_lost: bool,
-) -> Finding | None:
-    """What is wrong with an idempotency key.
+def judge_key(journal: Journal, key: RecordKey, record: KeyRecord | None, found: Sequence[Entered]) -> Finding | None:
+    """What is wrong with an idempotency key; `found` are the entries that it brought.
 
-    `found` are the journal's entries with this key, `page_hash` is that of the page that the record names, None if it
-    is not there. `purchase_lost` tells that the key would have started a purchase that is not there.
+    Where its page is lost, what it did is lost: without the key its request is like new.
     """
-    key = ("key", name)
     if record is None:
         return _missing_key(journal, key, found) if found else None
-    if page_hash is None or record.hash not in (None, page_hash):
-        lost = f"page {record.version}, which answers it, is {'not there' if page_hash is None else 'another one'}"
+    there = journal.hashes.get(record.version)
+    if there is None or record.hash not in (None, there) or (record.count and not found):
+        lost = f"page {record.version}, which answers it, is {'not there' if there is None else 'another one'}"
         if found:
             return journal.finding(key, "key.differs", f"{lost}; its entries are in page {found[0].version}")
         return journal.finding(key, "key.page_lost", lost, Change(key, record, None))
-    if purchase_lost and not found:
-        lost = "the purchase that it started is not there"
-        return journal.finding(key, "key.purchase_lost", lost, Change(key, record, None))
     named = [(record.version, record.first + number) for number in range(record.count)]
     if found and named != [(one.version, one.index) for one in found]:
         return journal.finding(key, "key.differs", f"its entries begin at {found[0].version}.{found[0].index}")
@@ -91,15 +112,46 @@ def judge_key(
 
 
 def _missing_key(journal: Journal, key: RecordKey, found: Sequence[Entered]) -> Finding:
-    """A key that has entries and no record. Work protects itself; anything else would be done again."""
+    """A key that has entries and no record: its request would be done again. It is put back, as it was if possible."""
     first = found[0]
-    where = f"entry {first.version}.{first.index} has this key, and the key is not there"
-    if all(one.entry.order_id or one.entry.product_id for one in found):
-        return journal.finding(key, "key.forgotten", f"{where}; the record of its work protects it")
+    made_of = fingerprint_of(journal.account_id, first)
     record = KeyRecord(
-        key=key[1], fingerprint=UNKNOWN_FINGERPRINT, version=first.version, first=first.index, count=len(found)
+        key=key[1],
+        fingerprint=made_of or UNKNOWN_FINGERPRINT,
+        version=first.version,
+        hash=journal.hashes[first.version],
+        first=first.index,
+        count=len(found),
     )
-    return journal.finding(key, "key.missing", f"{where}; again it would be done twice", Change(key, None, record))
+    detail = f"entry {first.version}.{first.index} has this key, and the key is not there"
+    if made_of is None:
+        detail = f"{detail}; its request is not known any more, so a retry of it will be refused"
+    return journal.finding(key, "key.missing", detail, Change(key, None, record))
+
+
+def fingerprint_of(account_id: str, entered: Entered) -> str | None:
+    """The fingerprint of the request that an entry tells of, in the fewest fields; None if it does not tell all."""
+    entry = entered.entry
+    path = f"/v1/accounts/{account_id}"
+    if entry.kind == "adjusted":
+        body = {"unit": entry.unit, "amount": format_amount(entry.posted), "reason": entry.reason}
+        reference = {} if entry.reference is None else {"reference": entry.reference}
+        return fingerprint("POST", f"{path}/adjustments", {**body, **reference})
+    if entry.kind == "debited":
+        return fingerprint("POST", f"{path}/debits", _work_body(entry))
+    if entry.kind == "held" and entry.expires_at is not None:
+        lasts_ms = entry.expires_at - entered.at_ms
+        lasts = {} if lasts_ms == HOLD_MS else {"expires_in": lasts_ms // 1000}
+        return fingerprint("POST", f"{path}/holds", {**_work_body(entry), **lasts})
+    return None
+
+
+def _work_body(entry: Entry) -> Mapping[str, Any]:
+    if entry.product_id is not None:
+        return {"product_id": entry.product_id, "store_id": entry.store_id, "sourcing": True}
+    cost = {} if entry.cost is None else {"cost": format_amount(entry.cost)}
+    told = {"order_id": entry.order_id, "store_id": entry.store_id, "order_type": entry.order_type}
+    return {**told, "tracking": entry.tracking, **cost}
 
 
 def judge_work(journal: Journal, key: RecordKey, record: Work | None, found: Sequence[Entered]) -> Finding | None:
@@ -141,14 +193,6 @@ def judge_purchase(
     return journal.finding(key, what[0], f"{what[1]}; {sums}", Change(key, record, started))
 
 
-def due_at_once(journal: Journal, purchase: Purchase, now_ms: int, detail: str) -> Finding:
-    """A purchase that its provider knows as paid: it is to be polled at once, which credits it."""
-    if purchase.poll_at is not None and purchase.poll_at <= now_ms:
-        return journal.finding(purchase.key(), "purchase.due", f"{detail}; the next poll credits it")
-    due = replace(purchase, poll_at=now_ms, rev=purchase.rev + 1)
-    return journal.finding(purchase.key(), "purchase.paid", detail, Change(purchase.key(), purchase, due))
-
-
 def _apart(kind: str, known: Sequence[int], there: Sequence[int]) -> tuple[str, str] | None:
     """Whether a record knows pages that are not there, or not all that are: kind of finding, and detail."""
     lost = [version for version in known if version not in there]
@@ -161,5 +205,5 @@ def _apart(kind: str, known: Sequence[int], there: Sequence[int]) -> tuple[str, 
 
 
 def _pages(before: str, versions: Sequence[int], after: str = "") -> str:
-    shown = ", ".join(str(version) for version in versions[:10])
-    return f"{before} page {shown}{' …' if len(versions) > 10 else ''} {after}".strip()  # noqa: PLR2004 - as shown
+    shown = ", ".join(str(version) for version in versions[:SHOWN])
+    return f"{before} page {shown}{' …' if len(versions) > SHOWN else ''} {after}".strip()

@@ -1,6 +1,7 @@
 """Whether a table is certain not to be serving. Only then may it be repaired; nothing overrides that.
 
-Every doubt counts as serving: a right that is lacking, a stream that is on, a page that is young.
+Every doubt counts as serving: a right that is lacking, a stream that is on, a page that is young. What writes to a
+table without being a function of this account and region shows by its young pages alone.
 """
 
 from collections.abc import Iterator
@@ -15,21 +16,29 @@ QUIET_MS = 15 * MINUTE_MS
 
 
 def reasons_it_may_serve(dynamodb: Any, functions: Any, table_name: str) -> Iterator[str]:
-    """Why the table may be serving, one sentence each; none if it certainly is not.
+    """Why the table may be serving, one sentence each; none if nothing speaks for it.
 
     A function may name it in any of its versions, since an alias may lead to each.
     """
+    table = dynamodb.describe_table(TableName=table_name)["Table"]
+    if table.get("StreamSpecification", {}).get("StreamEnabled"):
+        yield "its stream is on, as a serving table's is; a restored table has none"
     try:
-        table = dynamodb.describe_table(TableName=table_name)["Table"]
-        if table.get("StreamSpecification", {}).get("StreamEnabled"):
-            yield "its stream is on, as a serving table's is; a restored table has none"
         for page in functions.get_paginator("list_functions").paginate(FunctionVersion="ALL"):
             for function in page["Functions"]:
-                values = function.get("Environment", {}).get("Variables", {}).values()
-                if any(table_name in (value, value.rpartition("/")[2]) for value in values):
-                    yield f"the function {function['FunctionName']} ({function.get('Version', '$LATEST')}) names it"
+                yield from _named_by(function, table_name)
     except (ClientError, BotoCoreError) as error:
         yield f"whether a function names it cannot be looked up: {error}"
+
+
+def _named_by(function: dict[str, Any], table_name: str) -> Iterator[str]:
+    """Whether a version of a function names the table in its environment, by its name or ARN."""
+    which = f"the function {function['FunctionName']} ({function.get('Version', '$LATEST')})"
+    environment = function.get("Environment", {})
+    if environment.get("Error"):
+        yield f"the environment of {which} cannot be read"
+    if any(table_name in (value, value.rpartition("/")[2]) for value in environment.get("Variables", {}).values()):
+        yield f"{which} names it"
 
 
 def reason_it_is_young(latest_ms: int, now_ms: int) -> str | None:

@@ -1,145 +1,116 @@
-"""Walks a whole table and finds what a torn restore left in it.
+"""Walks a whole table once, and names what may be torn: by numbers alone, without reading an account's journal.
 
-One Scan names what is suspect, by numbers alone: of each account it keeps the newest version. Then each account with
-a suspect is judged by its whole journal, read in order. On a table that is being written to, an account is judged
-again if its journal has grown meanwhile.
+What it names is then judged by the journal. Of each account it keeps the number of the newest page.
 """
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from autocredits.adapters.dynamo import DynamoStore, Item, page_key, page_of, place_of, record_of
+from autocredits.adapters.dynamo import DynamoStore, Item, page_of, place_of, record_of
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import NO_PAGE_HASH, Entered, Entry, Page
 from autocredits.domain.purchases.coupons import Coupon, CouponUse
+from autocredits.domain.purchases.first_form import UNKNOWN
 from autocredits.domain.purchases.fulfil import as_entered
-from autocredits.domain.purchases.record import Payment, Purchase
+from autocredits.domain.purchases.record import Payment, Purchase, payment_key
 from autocredits.domain.records import NO_ACCOUNT, KeyRecord, Record, RecordKey
 from autocredits.domain.work.record import Work
-from autocredits.ledger.ports import UnavailableError
-from dev.restore.judge import Finding, Journal, due_at_once, judge_key, judge_purchase, judge_work
-from functions.purchase.checkout import purchase_id_of
-from functions.purchase.payments.port import Provider
+from dev.restore.coupons import Counts
+from dev.restore.journals import Journals, keys_of
+from dev.restore.judge import Change, Finding, finding
 
-BATCH = 100
 PROGRESS_EVERY = 10_000
-JUDGED_AGAIN = 3
 
-Ask = Callable[[str], Provider | None]
-"""The provider of a name; None if it is not set up. Raises UnavailableError."""
+Owned = tuple[str, Record]
+"""A record, and whose it is."""
 
 
 @dataclass(slots=True)
 class Screening:
-    """What one Scan has found: the suspects of each account, and what needs no judging by a journal."""
+    """What the walk has found: the suspects of each account, and what needs no judging by a journal.
+
+    `unpaid` are the purchases that a provider may know as paid, with their creation.
+    """
 
     newest: dict[str, int] = field(default_factory=dict)
     suspects: defaultdict[str, set[RecordKey]] = field(default_factory=lambda: defaultdict(set))
     findings: list[Finding] = field(default_factory=list)
-    coupons: dict[str, int] = field(default_factory=dict)
-    tallied: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    uses: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    last_page: tuple[str, int, str] = ("", 0, "")
+    counts: Counts = field(default_factory=Counts)
+    unpaid: list[tuple[int, str, RecordKey]] = field(default_factory=list)
     latest_ms: int = 0
     items: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """A walk over a table. `ask` opens a payment provider."""
+def screen(store: DynamoStore) -> Screening:
+    """Scan the table once."""
+    walk = _Walk(store, Journals(store), Screening())
+    for answer in store.client.get_paginator("scan").paginate(TableName=store.table_name, ConsistentRead=True):
+        walk.take(answer["Items"])
+    found = walk.found
+    for account_id, newest in found.newest.items():
+        if newest == 0:
+            detail = "its records are there, and its journal is not; open it again"
+            found.findings.append(Finding(account_id, "page 1", "account.lost", detail))
+    return found
 
+
+@dataclass(slots=True)
+class _Walk:
     store: DynamoStore
-    ask: Ask
-    now_ms: Callable[[], int]
+    journals: Journals
+    found: Screening
+    last_page: tuple[str, int, str] = ("", 0, "")
 
-    def screen(self) -> Screening:
-        """Scan the table once."""
-        found = Screening()
-        for answer in self._scan():
-            pages: list[Page] = []
-            records: list[tuple[str, RecordKey, Record]] = []
-            for item in answer:
-                self._sort(found, item, pages, records)
-            self._check_named(found, pages)
-            self._check_records(found, records)
-            found.items += len(answer)
-            if found.items // PROGRESS_EVERY != (found.items - len(answer)) // PROGRESS_EVERY:
-                print(f"{found.items} items, {len(found.newest)} accounts", file=sys.stderr)
-        found.findings += check_coupons(found)
-        return found
+    def take(self, items: Sequence[Item]) -> None:
+        """Look at the next items of the table."""
+        pages: list[Page] = []
+        records: list[Owned] = []
+        for item in items:
+            place = place_of(item)
+            if place is None:
+                about = f"{item['pk']['S']} {item['sk']['S']}"
+                self.found.findings.append(Finding(NO_ACCOUNT, about, "item.unknown", "nothing here knows what it is"))
+            elif place.key is not None:
+                records.append((place.account_id, record_of(place.key, item)))
+            elif page := self._page(place.account_id, place.version or 0, item):
+                pages.append(page)
+        self._check_named(pages)
+        self._check_keys([(account_id, one) for account_id, one in records if isinstance(one, KeyRecord)])
+        self._check_records(records)
+        before, self.found.items = self.found.items, self.found.items + len(items)
+        if before // PROGRESS_EVERY != self.found.items // PROGRESS_EVERY:
+            print(f"{self.found.items} items, {len(self.found.newest)} accounts", file=sys.stderr)
 
-    def judge(self, account_id: str, keys: Iterable[RecordKey]) -> list[Finding]:
-        """What is wrong with an account's journal, and with those of its records that are suspect."""
-        wanted = sorted(keys)
-        for _ in range(JUDGED_AGAIN):
-            journal, entries = self._read_journal(account_id, set(wanted))
-            records = self.store.read(account_id, wanted)
-            findings = [self._judge_record(journal, key, records.get(key), entries[key]) for key in wanted]
-            if self._newest(account_id) == journal.newest:
-                break
-        return [*journal.faults, *(finding for finding in findings if finding is not None)]
+    def _page(self, account_id: str, version: int, item: Item) -> Page | None:
+        """The page, if it can be read. One that does not follow the page before it makes its account suspect.
 
-    # ------------------------------------------------------------------ screening
-
-    def _scan(self) -> Iterator[Sequence[Item]]:
-        start: Item = {}
-        while True:
-            answer = self.store.client.scan(TableName=self.store.table_name, ConsistentRead=True, **start)
-            yield answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
-    def _sort(
-        self, found: Screening, item: Item, pages: list[Page], records: list[tuple[str, RecordKey, Record]]
-    ) -> None:
-        """Put an item with its like. A page that does not follow the one before it makes its account suspect."""
-        place = place_of(item)
-        if place is None:
-            return
-        if place.key is not None:
-            record = record_of(place.key, item)
-            found.latest_ms = max(found.latest_ms, getattr(record, "updated_at", 0))
-            records.append((place.account_id, place.key, record))
-            return
-        account_id, version = place.account_id, place.version or 0
-        self._know(found, account_id)
+        A scan shows the pages of an account one after the other.
+        """
+        self._know(account_id)
+        before = self.last_page if self.last_page[0] == account_id else ("", 0, NO_PAGE_HASH)
         try:
             page = page_of(account_id, item)
         except BrokenInvariantError:
-            found.suspects[account_id].update(())
-            found.last_page = (account_id, version, "")
-            return
-        before = found.last_page if found.last_page[0] == account_id else ("", 0, NO_PAGE_HASH)
+            self._suspect(account_id)
+            self.last_page = (account_id, version, "")
+            return None
         if (page.version, version, page.prev) != (version, before[1] + 1, before[2]):
-            found.suspects[account_id].update(())
-        found.last_page = (account_id, version, page.hash)
-        found.latest_ms = max(found.latest_ms, page.at)
-        pages.append(page)
+            self._suspect(account_id)
+        self.last_page = (account_id, version, page.hash)
+        self.found.latest_ms = max(self.found.latest_ms, page.at)
+        return page
 
-    def _know(self, found: Screening, account_id: str) -> int:
-        if account_id not in found.newest:
-            found.newest[account_id] = self._newest(account_id)
-        return found.newest[account_id]
+    def _suspect(self, account_id: str, *keys: RecordKey) -> None:
+        self.found.suspects[account_id].update(keys)
 
-    def _newest(self, account_id: str) -> int:
-        """The number of the newest page, whether it can be read or not; 0 without any."""
-        answer = self.store.client.query(
-            TableName=self.store.table_name,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": page_key(account_id, 0)["pk"]},
-            ProjectionExpression="pk, sk",
-            ConsistentRead=True,
-            ScanIndexForward=False,
-            Limit=1,
-        )
-        places = [place_of(item) for item in answer["Items"]]
-        return max((place.version or 0 for place in places if place), default=0)
+    def _know(self, account_id: str) -> int:
+        if account_id not in self.found.newest:
+            self.found.newest[account_id] = self.journals.newest(account_id)
+        return self.found.newest[account_id]
 
-    def _check_named(self, found: Screening, pages: Sequence[Page]) -> None:
+    def _check_named(self, pages: Sequence[Page]) -> None:
         """Whether the records that pages name know of them."""
         named: defaultdict[str, list[tuple[RecordKey, int, str | None]]] = defaultdict(list)
         for page in pages:
@@ -148,32 +119,55 @@ class Walk:
                 named[page.account_id] += [(key, page.version, charge) for key in keys_of(entry)]
         for account_id, wanted in named.items():
             records = self.store.read(account_id, sorted({key for key, _, _ in wanted}))
-            for key, version, charge in wanted:
-                if not knows(records.get(key), version, charge):
-                    found.suspects[account_id].add(key)
+            lacking = [key for key, version, charge in wanted if not knows(records.get(key), version, charge)]
+            if lacking:
+                self._suspect(account_id, *lacking)
 
-    def _check_records(self, found: Screening, records: Sequence[tuple[str, RecordKey, Record]]) -> None:
+    def _check_keys(self, keys: Sequence[tuple[str, KeyRecord]]) -> None:
+        """Whether the pages that answer keys are there."""
+        hashes = self.journals.hashes((account_id, record.version) for account_id, record in keys)
+        for account_id, record in keys:
+            there = hashes.get((account_id, record.version))
+            if there is None or record.hash not in (None, there):
+                self._suspect(account_id, ("key", record.key))
+
+    def _check_records(self, records: Sequence[Owned]) -> None:
         """Whether the pages that records name are there, and what else can be told from them."""
-        self._check_keys(found, [(account_id, one) for account_id, _, one in records if isinstance(one, KeyRecord)])
-        for account_id, key, record in records:
-            if isinstance(record, Work | Purchase):
-                named = (*record.versions, *entry_versions(record))
-                newest = self._know(found, account_id)
-                if any(not 0 < version <= newest for version in named) or set(named) - set(record.versions):
-                    found.suspects[account_id].add(key)
-            if isinstance(record, Purchase):
-                if not self._adds_up(account_id, record):
-                    found.suspects[account_id].add(key)
-                self._check_provider(found, account_id, record)
-                if record.coupon and record.coupon_counted:
-                    found.uses[account_id, record.coupon] += 1
-            elif isinstance(record, Payment):
-                found.findings += self._check_payment(record)
-            elif isinstance(record, Coupon):
-                found.coupons[record.code] = record.uses
-            elif isinstance(record, CouponUse):
-                found.tallied[record.code] += record.tallied
-                found.uses[account_id, record.code] -= record.uses
+        counts = self.found.counts
+        for account_id, record in records:
+            if account_id != NO_ACCOUNT:
+                self._know(account_id)
+            match record:
+                case Work():
+                    self._check_versions(account_id, record)
+                case Purchase():
+                    self._check_versions(account_id, record)
+                    self._check_purchase(account_id, record)
+                case Payment():
+                    self.found.findings += self._check_payment(record)
+                case Coupon():
+                    counts.coupons[record.code] = record
+                case CouponUse():
+                    counts.uses[account_id, record.code] = record
+                case _:
+                    pass
+
+    def _check_versions(self, account_id: str, record: Work | Purchase) -> None:
+        self.found.latest_ms = max(self.found.latest_ms, record.updated_at)
+        named, newest = {*record.versions, *entry_versions(record)}, self._know(account_id)
+        if any(not 0 < version <= newest for version in named) or named - set(record.versions):
+            self._suspect(account_id, record.key())
+
+    def _check_purchase(self, account_id: str, purchase: Purchase) -> None:
+        """Whether it is what its entries come to, and its payments know of it; note what its provider may know."""
+        if not self._adds_up(account_id, purchase):
+            self._suspect(account_id, purchase.key())
+        if purchase.coupon and purchase.coupon_counted:
+            self.found.counts.purchases[account_id, purchase.coupon] += 1
+        checkout = purchase.open_checkout()
+        if checkout and checkout.reference and not (purchase.granted or purchase.payments):
+            self.found.unpaid.append((purchase.created_at, account_id, purchase.key()))
+        self.found.findings += self._check_payments_of(account_id, purchase)
 
     def _adds_up(self, account_id: str, purchase: Purchase) -> bool:
         """Whether a purchase is what its entries in the pages that it names come to."""
@@ -190,149 +184,34 @@ class Walk:
         ]
         return as_entered(purchase, found, 0) == purchase
 
-    def _check_keys(self, found: Screening, keys: Sequence[tuple[str, KeyRecord]]) -> None:
-        hashes = self._hashes([(account_id, record.version) for account_id, record in keys])
-        started: defaultdict[str, list[KeyRecord]] = defaultdict(list)
-        for account_id, record in keys:
-            there = hashes.get((account_id, record.version))
-            if there is None or record.hash not in (None, there):
-                found.suspects[account_id].add(("key", record.key))
-            elif starts_purchase(record):
-                started[account_id].append(record)
-        for account_id, records in started.items():
-            purchases = {("purchase", purchase_id_of(account_id, one.key)): one for one in records}
-            there_are = self.store.read(account_id, sorted(purchases))
-            lost = [one.key for key, one in purchases.items() if key not in there_are]
-            if lost:
-                found.suspects[account_id].update(("key", name) for name in lost)
+    def _check_payments_of(self, account_id: str, purchase: Purchase) -> Iterator[Finding]:
+        """Whether each payment is known to belong to its purchase, so that no other purchase can have it."""
+        providers = sorted({checkout.provider for checkout in purchase.checkouts})
+        for payment_id in purchase.payments:
+            keys = [payment_key(provider, payment_id) for provider in providers]
+            if payment_id == UNKNOWN or not keys or self.store.read(NO_ACCOUNT, keys):
+                continue
+            change, detail = None, f"purchase {purchase.purchase_id} was paid by it"
+            if len(keys) == 1:
+                payment = Payment(
+                    provider=providers[0],
+                    payment_id=payment_id,
+                    account_id=account_id,
+                    purchase_id=purchase.purchase_id,
+                )
+                change = Change(keys[0], None, payment)
+            yield finding(account_id, keys[0], "payment.missing", detail, change)
 
-    def _hashes(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
-        """The hashes of pages, as far as they are there: 100 a call."""
-        unique = list(dict.fromkeys(wanted))
-        hashes: dict[tuple[str, int], str] = {}
-        keys = [page_key(account_id, version) for account_id, version in unique]
-        while keys:
-            now, keys = keys[:BATCH], keys[BATCH:]
-            request = {"Keys": now, "ConsistentRead": True, "ProjectionExpression": "pk, sk, #hash"}
-            request["ExpressionAttributeNames"] = {"#hash": "hash"}
-            answer = self.store.client.batch_get_item(RequestItems={self.store.table_name: request})
-            keys = answer.get("UnprocessedKeys", {}).get(self.store.table_name, {}).get("Keys", []) + keys
-            for item in answer["Responses"].get(self.store.table_name, []):
-                place = place_of(item)
-                if place is not None and place.version is not None:
-                    hashes[place.account_id, place.version] = bytes(item.get("hash", {}).get("B", b"")).hex()
-        return hashes
-
-    def _check_payment(self, payment: Payment) -> list[Finding]:
+    def _check_payment(self, payment: Payment) -> Iterator[Finding]:
         """Whether the purchase of a payment is there and knows it."""
         key = ("purchase", payment.purchase_id)
         purchase = self.store.read(payment.account_id, [key]).get(key)
-        about = f"payment {payment.provider}#{payment.payment_id}"
         if not isinstance(purchase, Purchase):
             detail = f"its purchase {payment.purchase_id} is not there"
-            return [Finding(payment.account_id, about, "payment.purchase_lost", detail)]
-        if payment.payment_id not in {**purchase.payments, **purchase.declines} and not purchase.granted:
+            yield finding(payment.account_id, payment.key(), "payment.purchase_lost", detail)
+        elif payment.payment_id not in {**purchase.payments, **purchase.declines} and not purchase.granted:
             detail = f"its purchase {payment.purchase_id} does not know it; it will once it is told again"
-            return [Finding(payment.account_id, about, "payment.unknown", detail)]
-        return []
-
-    def _check_provider(self, found: Screening, account_id: str, purchase: Purchase) -> None:
-        """Ask the provider of a purchase that is not paid whether it is."""
-        checkout = purchase.open_checkout()
-        if purchase.granted or purchase.payments or checkout is None or checkout.reference is None:
-            return
-        journal, about = Journal(account_id), f"purchase {purchase.purchase_id}"
-        try:
-            provider = self.ask(checkout.provider)
-            if provider is None:
-                raise UnavailableError("it is not set up here")  # noqa: TRY301 - told like any other
-            paid = [event for event in provider.poll(account_id, purchase) if event.type == "paid"]
-        except Exception as error:  # noqa: BLE001 - a provider may raise anything
-            why = str(error) if isinstance(error, UnavailableError) else type(error).__name__
-            detail = f"{checkout.provider} was not asked: {why}"
-            found.findings.append(Finding(account_id, about, "purchase.not_asked", detail))
-            return
-        if paid:
-            detail = f"{checkout.provider} knows it as paid, by {paid[0].payment_id}"
-            found.findings.append(due_at_once(journal, purchase, self.now_ms(), detail))
-
-    # ------------------------------------------------------------------ judging
-
-    def _read_journal(
-        self, account_id: str, wanted: set[RecordKey]
-    ) -> tuple[Journal, defaultdict[RecordKey, list[Entered]]]:
-        """The whole journal, oldest page first: what is wrong with it, and the entries of the wanted records."""
-        journal = Journal(account_id)
-        entries: defaultdict[RecordKey, list[Entered]] = defaultdict(list)
-        link: str | None = NO_PAGE_HASH
-        for version, item in self._pages(account_id):
-            if version != journal.newest + 1:
-                self._fault(journal, journal.newest + 1, "journal.gap", f"pages up to {version - 1} are not there")
-                link = None
-            journal.newest = version
-            try:
-                page = page_of(account_id, item)
-            except BrokenInvariantError as error:
-                self._fault(journal, version, "journal.hash", str(error))
-                link = None
-                continue
-            if page.version != version or (link is not None and page.prev != link):
-                self._fault(journal, version, "journal.link", "it does not follow the page before it")
-            link = page.hash
-            for index, entry in enumerate(page.entries):
-                for key in keys_of(entry):
-                    if key in wanted:
-                        entries[key].append(Entered(version, index, page.at, entry))
-        return journal, entries
-
-    def _pages(self, account_id: str) -> Iterator[tuple[int, Item]]:
-        query: dict[str, Any] = {
-            "TableName": self.store.table_name,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": page_key(account_id, 0)["pk"]},
-            "ConsistentRead": True,
-        }
-        while True:
-            answer = self.store.client.query(**query)
-            for item in answer["Items"]:
-                place = place_of(item)
-                if place is not None and place.version is not None:
-                    yield place.version, item
-            if "LastEvaluatedKey" not in answer:
-                return
-            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-    @staticmethod
-    def _fault(journal: Journal, version: int, what: str, detail: str) -> None:
-        journal.faults.append(Finding(journal.account_id, f"page {version}", what, detail))
-
-    def _judge_record(
-        self, journal: Journal, key: RecordKey, record: Record | None, found: Sequence[Entered]
-    ) -> Finding | None:
-        if key[0] == "purchase":
-            purchase = record if isinstance(record, Purchase) else None
-            return judge_purchase(journal, key, purchase, found, self.now_ms())
-        if key[0] != "key":
-            return judge_work(journal, key, record if isinstance(record, Work) else None, found)
-        known = record if isinstance(record, KeyRecord) else None
-        page_hash, purchase_lost = None, False
-        if known is not None:
-            place = (journal.account_id, known.version)
-            page_hash = self._hashes([place]).get(place)
-            its = ("purchase", purchase_id_of(journal.account_id, known.key))
-            purchase_lost = starts_purchase(known) and not self.store.read(journal.account_id, [its])
-        return judge_key(journal, key[1], known, found, page_hash, purchase_lost=purchase_lost)
-
-
-def keys_of(entry: Entry) -> list[RecordKey]:
-    """The records that an entry's page was written with."""
-    names = (
-        ("key", entry.key),
-        ("order", entry.order_id),
-        ("product", entry.product_id),
-        ("purchase", entry.purchase_id),
-    )
-    return [(kind, name) for kind, name in names if name is not None]
+            yield finding(payment.account_id, payment.key(), "payment.unknown", detail)
 
 
 def is_charge(entry: Entry) -> bool:
@@ -355,20 +234,3 @@ def entry_versions(record: Work | Purchase) -> set[int]:
         return set()
     ids = (*record.charged.values(), *(part.entry_id for part in record.parts.values()))
     return {int(one.partition(".")[0]) for one in ids}
-
-
-def starts_purchase(record: KeyRecord) -> bool:
-    """Whether a key's request moved nothing and was no queued order: then it started a purchase."""
-    return record.count == 0 and record.status is None
-
-
-def check_coupons(found: Screening) -> Iterator[Finding]:
-    """Counters that do not agree. They are only told: a coupon's count is no money, and may lag by itself."""
-    for code, uses in sorted(found.coupons.items()):
-        if uses != found.tallied[code]:
-            detail = f"it counts {uses} uses, the accounts have told it {found.tallied[code]}"
-            yield Finding(NO_ACCOUNT, f"coupon {code}", "coupon.count", detail)
-    for (account_id, code), more in sorted(found.uses.items()):
-        if more:
-            detail = f"{abs(more)} purchases {'more' if more > 0 else 'fewer'} than its uses"
-            yield Finding(account_id, f"coupon_use {code}", "coupon.uses", detail)

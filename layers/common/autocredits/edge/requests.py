@@ -93,8 +93,12 @@ def read_key(event: Event, body: Any) -> IdempotencyKey:
     if not is_caller_id(key):
         raise Problem("idempotency_key_invalid", "A key is 1 to 64 characters long: A-Z a-z 0-9 _ . : -")
     http = event["requestContext"]["http"]
-    request = canonical_json([http["method"], http["path"], body])
-    return IdempotencyKey(key, hashlib.sha256(request.encode()).hexdigest())
+    return IdempotencyKey(key, fingerprint(http["method"], http["path"], body))
+
+
+def fingerprint(method: str, path: str, body: Any) -> str:
+    """What tells a request from any other, whatever the spelling of its JSON."""
+    return hashlib.sha256(canonical_json([method, path, body]).encode()).hexdigest()
 
 
 def read_json(event: Event) -> Any:

@@ -82,18 +82,24 @@ class StartPurchase:
         `orders_processor_inactive`, `unknown_package`, `coupon_invalid`, `invalid_amount`, `balance_limit`.
         """  # noqa: D205 - one list of codes
         check_manages(draft.head, self.caller)
-        if replay := draft.replay(self.idempotency):
+        replay = draft.replay(self.idempotency)
+        known = draft.get(("purchase", self.purchase_id), Purchase)
+        first = len(draft.entries)
+        if replay and (known or replay.count):
             return replay
+        if known:  # its key was lost in a restore
+            draft.remember(self.idempotency, first)
+            return Done(did=known.status(), first=first, record=known)
         check_may_buy(draft.state)
         purchase = self.priced(draft)
         self.method.check_takes(purchase.price)
         check_limit(draft.state, purchase.unit, purchase.total_credits())
-        first = len(draft.entries)
         draft.decisive = True
         if self.coupon is not None:
             count_coupon(draft, self.coupon, 1)
         purchase = settle(draft, purchase, self.caller.actor, first=first, key=self.idempotency.key)
-        draft.remember(self.idempotency, first)
+        if not replay:  # else its purchase was lost in a restore
+            draft.remember(self.idempotency, first)
         return Done(did=purchase.status(), first=first, count=len(draft.entries) - first, record=purchase)
 
     def priced(self, draft: Draft) -> Purchase:

@@ -171,13 +171,16 @@ class SettleHold:
 
 @dataclass(frozen=True, slots=True)
 class QueueOrder(Charge):
-    """Records an order as `queued`; a failed one as a new attempt. Known work is left as it is."""
+    """Records an order as `queued`; a failed one as a new attempt. Known work is left as it is.
+
+    An order that was lost in a restore, while its key was not, is queued again.
+    """
 
     def decide(self, draft: Draft) -> Done:
         """Raises what a replay raises, and Problem `order_conflict`, `too_many_attempts`."""
         replay = self.replay(draft)
         work = draft.get(self.request.key(), Work)
-        if replay:
+        if replay and work is not None:
             return replace(replay, record=work)
         if work is not None and work.store_id != self.request.store_id:
             raise Problem("order_conflict", "This order belongs to another store of the account.")
@@ -185,7 +188,7 @@ class QueueOrder(Charge):
             work = put_work(draft, begin(draft, work, self.request, "queued"), moved=False)
         elif not is_same_work(work, self.request):
             raise Problem("order_conflict", "This order was requested with different details.")
-        key_record = draft.remember_status(self.idempotency, work.status, work.attempt)
+        key_record = replay.key_record if replay else draft.remember_status(self.idempotency, work.status, work.attempt)
         return Done(did="queued", record=work, key_record=key_record)
 
 

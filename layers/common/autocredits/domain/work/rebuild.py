@@ -100,7 +100,8 @@ def _after(work: Work | None, step: _Step, before: _Step | None) -> Work:
     begun = _begun(work, step) if opens or work is None else work
     require((entry.attempt or 1) == begun.attempt, f"entry {step.entry_id} belongs to an earlier attempt")
     same_hold = before is not None and step.continues(before)
-    after = _CHANGES[entry.kind](begun, step, opens, same_hold) if entry.kind in _CHANGES else begun
+    require(entry.kind in _CHANGES, f"entry {step.entry_id} is of a kind that is not known here: {entry.kind}")
+    after = _CHANGES[entry.kind](begun, step, opens, same_hold)
     known, version = begun.versions, step.first.version
     versions = known if known[-1:] == (version,) else (*known, version)
     moved = work is None or (work.status, work.attempt) != (after.status, after.attempt)
@@ -273,18 +274,27 @@ def rebuilt(record: Work | None, folded: Work | None) -> Work | None:
         return folded if record is None else _queued_again(record)
     completed = _completed(record, folded)
     work = replace(
-        folded,
+        _with_unknown(record, folded),
         asked=_with(record.asked, folded.asked),
         resent_by=record.resent_by,
         seen=_seen_before(record, folded),
         created_at=min(record.created_at, folded.created_at),
         rev=record.rev + 1,
-        unknown=record.unknown,
     )
     if not completed:
         return work
     converted = _converted(work, record.tracking_number)
     return replace(converted, latest=replace(converted.progress(), completed=completed))
+
+
+def _with_unknown(record: Work, folded: Work) -> Work:
+    """The folded record with what a newer release has noted in the parts and the progress that are still the same."""
+    known = {part.entry_id: part.unknown for part in record.parts.values()}
+    parts = {name: replace(part, unknown=known.get(part.entry_id, {})) for name, part in folded.parts.items()}
+    latest = folded.latest
+    if latest and record.latest and latest.attempt == record.latest.attempt:
+        latest = replace(latest, unknown=record.latest.unknown)
+    return replace(folded, parts=parts, latest=latest, unknown=record.unknown)
 
 
 def _completed(record: Work, folded: Work) -> tuple[str, ...]:
