@@ -10,6 +10,7 @@ from types import FrameType
 import requests
 
 from dev.stack import demo, deploy, issuer, package, sandbox, signing, transform
+from dev.stack.demo_engine import ACCOUNT
 from dev.stack.emulator import Process, emulator
 from dev.stack.places import Places, StackInfo, alone, from_environment, write_info
 
@@ -53,28 +54,29 @@ def serve(places: Places, stack: ExitStack) -> None:
     stack.enter_context(sandbox.serving(places, info))
     _wait_for_api(info)
     _say(f"deployed ({outcome}); running the demo account's first order through the queue")
-    balance = demo.run_first_order(places, info)
+    engine = demo.engine_of(places, info)
+    balance = demo.run_first_order(places, info, engine)
 
     stack.callback(places.info.unlink, missing_ok=True)
     write_info(places, info)
     _say(f"ready after {time.monotonic() - began:.1f} s\n")
     print(welcome(info, balance["balances"]["auto_order"]), flush=True)
     if os.environ.get("DEMO", "1") != "0":
-        stack.enter_context(demo.playing(places, info))
+        stack.enter_context(demo.playing(places, info, engine))
     _wait(process, places)
 
 
 def welcome(info: StackInfo, credits_left: dict[str, str]) -> str:
     """What a developer can do next, one line to paste for each main route."""
-    url = f"{info['api_url']}/v1/accounts/{demo.ACCOUNT}"
-    auth = f'-H "Authorization: Bearer $(make -s token ACCOUNT={demo.ACCOUNT})"'
+    url = f"{info['api_url']}/v1/accounts/{ACCOUNT}"
+    auth = f'-H "Authorization: Bearer $(make -s token ACCOUNT={ACCOUNT})"'
     work = '{"order_id": "ORDER", "store_id": "demo-store", "order_type": "auto", "tracking": "bce"}'
     buy = '{"package": "auto_order-100", "payment_method": "card"}'
     post = f'curl -sS {auth} -H "Content-Type: application/json"'
     lines = [
         f"API:      {info['api_url']}/v1",
         f"AWS:      {info['endpoint_url']} (any credentials; SQS, DynamoDB, EventBridge)",
-        f"Balance:  account {demo.ACCOUNT} has {credits_left['available']} auto_order credits after its first order",
+        f"Balance:  account {ACCOUNT} has {credits_left['available']} auto_order credits after its first order",
         "",
         "Paste one of these into another terminal, in this folder:",
         "",
