@@ -19,14 +19,15 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from autocredits.adapters.dynamo import DynamoStore
+from autocredits.adapters.dynamo import DynamoStore, Place, page_key, place_of, record_key
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Entry, next_page
+from autocredits.domain.kinds import GLOBAL_KINDS, KINDS
 from autocredits.domain.purchases.record import DUE_PURCHASES
 from autocredits.domain.records import NO_ACCOUNT, KeyRecord
-from autocredits.domain.work.record import ORDERS, Work
-from autocredits.ledger.ports import ConflictError, UnavailableError
+from autocredits.domain.work.record import DUE_ORDERS, ORDERS, Work
+from autocredits.ledger.ports import ConflictError, Listed, UnavailableError, list_position
 from tests.kit import wire
 from tests.kit.wire import client_of, error, response
 
@@ -47,6 +48,7 @@ WORK = RecordWrite(
     ),
     2,
 )
+LISTED = Listed(list_position(NOW_MS, "acme#o1"), "acme", "o1")
 
 CALLS: dict[str, Callable[[DynamoStore], object]] = {
     "head": lambda store: store.head("acme"),
@@ -56,6 +58,7 @@ CALLS: dict[str, Callable[[DynamoStore], object]] = {
     "snapshot": lambda store: store.snapshot("acme", 1, [("key", "k1")]),
     "list": lambda store: store.list(ORDERS, "acme", newest_first=True, limit=5),
     "list of all accounts": lambda store: store.list(DUE_PURCHASES, NO_ACCOUNT, limit=5, shard=0),
+    "put_off": lambda store: store.put_off(DUE_ORDERS, LISTED, ("order", "o1"), lambda times: NOW_MS + times),
     "commit": lambda store: store.commit("acme", PAGE, [KEY, WORK]),
 }
 
@@ -298,3 +301,89 @@ def test_a_page_without_its_hashes_is_broken(missing: str) -> None:
     del item[missing]
     with pytest.raises(BrokenInvariantError, match="without its hashes"):
         CALLS["page"](answering(200, {"Item": item}))
+
+
+# ---------------------------------------------------------------- putting off
+
+
+def putting_off(item: dict[str, Any], body: object, status: int = 200) -> tuple[DynamoStore, list[dict[str, Any]]]:
+    """A store that reads this item, and whose update is answered so; and the updates that it was asked for."""
+    updates: list[dict[str, Any]] = []
+
+    def send(request: Any, **_: object) -> AWSResponse:
+        asked = json.loads(request.body)
+        if "UpdateExpression" not in asked:
+            assert asked["ConsistentRead"] is True
+            return response(200, {"Item": item} if item else {})
+        updates.append(asked)
+        return response(status, body)
+
+    return DynamoStore(client_of("dynamodb", send), "credits"), updates
+
+
+@pytest.mark.parametrize(("stored", "times"), [({}, 1), ({"put_off": {"N": "4"}}, 5)])
+def test_what_is_put_off_is_moved_in_its_list_alone(stored: dict[str, Any], times: int) -> None:
+    """Place and number are set, on condition that the list shows it where it was seen; the record is not touched."""
+    store, updates = putting_off({"by_due_sk": {"S": LISTED.position}, **stored}, {})
+    assert CALLS["put_off"](store) == times
+    assert updates == [
+        {
+            "TableName": "credits",
+            "Key": {"pk": {"S": "account#acme#order#o1"}, "sk": {"S": "work"}},
+            "UpdateExpression": "SET by_due_sk = :later, put_off = :times",
+            "ConditionExpression": "by_due_sk = :listed",
+            "ExpressionAttributeValues": {
+                ":later": {"S": f"{NOW_MS + times:014d}#acme#o1"},
+                ":times": {"N": str(times)},
+                ":listed": {"S": LISTED.position},
+            },
+        }
+    ]
+
+
+@pytest.mark.parametrize("code", ["ConditionalCheckFailedException", "TransactionConflictException"])
+def test_what_has_changed_meanwhile_is_not_put_off(code: str) -> None:
+    """Somebody wrote the record, or is writing it: its new place counts."""
+    store, updates = putting_off({}, error(code), 400)
+    assert CALLS["put_off"](store) == 0
+    assert len(updates) == 1
+
+
+def test_how_often_a_record_was_put_off_is_no_part_of_it() -> None:
+    """It is not read with the record, so that the next write forgets it."""
+    item = {"pk": {"S": "account#acme#key#k1"}, "sk": {"S": "key"}, "put_off": {"N": "3"}}
+    item |= {"key": {"S": "k1"}, "fingerprint": {"S": "f"}, "version": {"N": "1"}, "count": {"N": "1"}}
+    body = {"Responses": {"credits": [item]}, "UnprocessedKeys": {}}
+    assert CALLS["read"](answering(200, body)) == {KEY.key: KEY.record}
+
+
+# ---------------------------------------------------------------- what an item is
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_of_record_is_known_by_its_key(kind: str) -> None:
+    """Whose it is, and which; also where its id is made of two."""
+    owner = NO_ACCOUNT if kind in GLOBAL_KINDS else "acme"
+    for name in ("x", "stripe#pi_1"):
+        assert place_of(record_key("acme", (kind, name))) == Place(owner, key=(kind, name))
+
+
+def test_a_page_is_known_by_its_key() -> None:
+    """Its account and number."""
+    assert place_of(page_key("acme", 12)) == Place("acme", version=12)
+
+
+@pytest.mark.parametrize(
+    ("pk", "sk"),
+    [
+        ("account#acme", "note"),
+        ("account#acme#usage", "day#2026-11-24"),
+        ("account#acme#order#o1", "order"),
+        ("account#acme#coupon#C", "coupon"),
+        ("order#o1", "work"),
+        ("account", "page#000000000001"),
+    ],
+)
+def test_an_item_of_no_known_kind_is_nothing(pk: str, sk: str) -> None:
+    """What another release may write, or nobody does."""
+    assert place_of({"pk": {"S": pk}, "sk": {"S": sk}}) is None

@@ -14,6 +14,7 @@ ORDERS, DEAD = "http://127.0.0.1:1/1/orders", "http://127.0.0.1:1/1/dead"
 
 CALLS: dict[str, Callable[[SqsQueue], None]] = {
     "send": lambda queue: queue.send("acme", "body"),
+    "send_all": lambda queue: queue.send_all([("acme", "body")]),
     "dead_letter": lambda queue: queue.dead_letter("body", "invalid_json"),
     "defer": lambda queue: queue.defer({"receipt": 5}),
 }
@@ -28,6 +29,10 @@ def queue_on(client: Any) -> SqsQueue:
     ("call", "asked"),
     [
         ("send", {"QueueUrl": ORDERS, "MessageBody": "body", "MessageGroupId": "acme"}),
+        (
+            "send_all",
+            {"QueueUrl": ORDERS, "Entries": [{"Id": "0", "MessageBody": "body", "MessageGroupId": "acme"}]},
+        ),
         (
             "dead_letter",
             {
@@ -70,6 +75,32 @@ def test_ten_messages_are_deferred_in_one_call() -> None:
     queue.defer({})
     assert [len(few) for few in sent] == [10, 10, 5]
     assert dict(one for few in sent for one in few) == delays
+
+
+def test_ten_messages_are_sent_in_one_call() -> None:
+    """Each in its account's group, in their sequence; without any, nothing is asked."""
+    sent: list[list[tuple[str, str]]] = []
+
+    def send(request: Any, **_: object) -> AWSResponse:
+        entries = json.loads(request.body)["Entries"]
+        assert len({entry["Id"] for entry in entries}) == len(entries)
+        sent.append([(entry["MessageGroupId"], entry["MessageBody"]) for entry in entries])
+        return response(200, {"Successful": [], "Failed": []})
+
+    messages = [(f"account-{number % 3}", f"body {number}") for number in range(25)]
+    queue = queue_on(client_of("sqs", send))
+    queue.send_all(messages)
+    queue.send_all([])
+    assert [len(few) for few in sent] == [10, 10, 5]
+    assert [one for few in sent for one in few] == messages
+
+
+def test_messages_of_which_one_was_not_sent_are_told() -> None:
+    """An answer of 200 can carry failures: whoever sent them tries all of them again."""
+    failed = {"Id": "1", "SenderFault": False, "Code": "InternalError"}
+    queue = queue_on(answering("sqs", 200, {"Successful": [{"Id": "0"}], "Failed": [failed]}))
+    with pytest.raises(UnavailableError, match="1 messages were not sent: InternalError"):
+        queue.send_all([("acme", "one"), ("acme", "two")])
 
 
 @pytest.mark.parametrize("call", CALLS)
