@@ -1,8 +1,9 @@
 """What the ports in memory add to their contract; the contract itself is tested in test_store_contract.py."""
 
 from autocredits.domain.work.record import ORDERS
+from autocredits.ledger.ports import BusEvent
 from tests.kit.builders import ACCOUNT_ID, opened, requested
-from tests.kit.memory import ManualClock, MemoryQueue, MemoryStore
+from tests.kit.memory import ManualClock, MemoryBus, MemoryQueue, MemoryStore
 
 
 def test_the_store_keeps_stored_forms() -> None:
@@ -42,10 +43,18 @@ def test_the_queue_keeps_what_it_was_given() -> None:
     """Sent, dead and deferred, each in its place."""
     queue = MemoryQueue()
     queue.send("acme", "body")
+    queue.send_all([("acme", "second"), ("umbrella", "third")])
     queue.dead_letter("bad", "invalid_json")
     queue.defer({"receipt": 5})
     assert (queue.sent, queue.dead, queue.delays) == (
-        [("acme", "body")],
+        [("acme", "body"), ("acme", "second"), ("umbrella", "third")],
         [{"body": "bad", "reason": "invalid_json"}],
         {"receipt": 5},
     )
+
+
+def test_the_bus_takes_everything() -> None:
+    """And keeps it in its sequence."""
+    bus, events = MemoryBus(), [BusEvent("a", 1, "{}"), BusEvent("b", 2, "{}")]
+    assert bus.put(events[:1]) == bus.put(events[1:]) == []
+    assert bus.events == events

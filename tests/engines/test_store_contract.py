@@ -14,7 +14,7 @@ from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Entry, Page, hash_of, next_page
 from autocredits.domain.purchases.record import DUE_PURCHASES, PURCHASES, Purchase
 from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList
-from autocredits.domain.work.record import ORDERS, ORDERS_BY_STATUS, Work
+from autocredits.domain.work.record import DUE_HOLDS, DUE_ORDERS, ORDERS, ORDERS_BY_STATUS, SEND_AGAIN_MS, Work
 from autocredits.ledger.ports import ConflictError, Listed, Snapshot, Store, list_position, shard_of
 from tests.engines.samples import key_record, pages_of, purchase, put, work
 from tests.kit.builders import NOW_MS, fresh
@@ -377,7 +377,12 @@ SAMPLES = {
     "purchases": Sample(
         PURCHASES, lambda name, at_ms: purchase(name, created_at=at_ms, poll_at=2 * NOW_MS - at_ms), (work("x1"),)
     ),
-    "due": Sample(
+    "due orders": Sample(
+        DUE_ORDERS,
+        lambda name, at_ms: work(name, status="queued", parts={}, status_at=at_ms - SEND_AGAIN_MS),
+        (work("x1"), purchase("x2", poll_at=NOW_MS)),
+    ),
+    "due purchases": Sample(
         DUE_PURCHASES,
         lambda name, at_ms: purchase(name, created_at=2 * NOW_MS - at_ms, poll_at=at_ms),
         (work("x1"), purchase("x2", poll_at=None)),
@@ -485,6 +490,8 @@ def test_a_list_tells_whose_an_item_is(store: Store, account_id: str, sample: Sa
         (ORDERS_BY_STATUS["queued"], work(status="queued"), work(rev=2, status="processing")),
         (ORDERS_BY_STATUS["failed"], work(status="failed"), work(rev=2, status="queued")),
         (DUE_PURCHASES, purchase(poll_at=NOW_MS), purchase(rev=2)),
+        (DUE_ORDERS, work(status="queued", parts={}), work(rev=2)),
+        (DUE_HOLDS, work(), work(rev=2, parts={})),
     ],
 )
 def test_an_item_leaves_its_list(
@@ -504,6 +511,75 @@ def test_an_item_moves_in_its_list(store: Store, account_id: str) -> None:
     store.commit(account_id, None, [put(purchase(rev=2, poll_at=NOW_MS + 5), 1)])
     (found,) = own(store.list(DUE_PURCHASES, NO_ACCOUNT, limit=10_000), account_id)
     assert found.at_ms() == NOW_MS + 5
+
+
+HELD = work()
+KEY: RecordKey = ("order", "o1")
+
+
+def due_hold(store: Store, account_id: str) -> Listed:
+    """Where the hold of the account's order stands in the list of what is due."""
+    (found,) = own(store.list(DUE_HOLDS, NO_ACCOUNT, limit=10_000), account_id)
+    return found
+
+
+def minutes(times: int) -> int:
+    """So many minutes later."""
+    return NOW_MS + times * 60_000
+
+
+def test_what_is_put_off_is_listed_later(store: Store, account_id: str) -> None:
+    """At the time that is asked for, by how often it was put off, and nowhere else; its record is as it was."""
+    store.commit(account_id, None, [put(HELD)])
+    first = due_hold(store, account_id)
+    for times in (1, 2, 3):
+        listed = due_hold(store, account_id)
+        assert store.put_off(DUE_HOLDS, listed, KEY, minutes) == times
+        assert due_hold(store, account_id) == replace(
+            first, position=list_position(minutes(times), f"{account_id}#o1~1")
+        )
+    assert store.read(account_id, [KEY]) == {KEY: HELD}
+
+
+def test_what_was_put_off_can_be_written(store: Store, account_id: str) -> None:
+    """On the rev that it had before; then it stands at its own time, and is put off for the first time again."""
+    store.commit(account_id, None, [put(HELD)])
+    for _ in range(3):
+        store.put_off(DUE_HOLDS, due_hold(store, account_id), KEY, minutes)
+    store.commit(account_id, None, [put(work(rev=2), 1)])
+    assert due_hold(store, account_id).at_ms() == NOW_MS
+    assert store.put_off(DUE_HOLDS, due_hold(store, account_id), KEY, minutes) == 1
+
+
+def test_what_somebody_else_put_off_is_left_there(store: Store, account_id: str) -> None:
+    """Of two who saw it at one place, one puts it off."""
+    store.commit(account_id, None, [put(HELD)])
+    seen = due_hold(store, account_id)
+    assert store.put_off(DUE_HOLDS, seen, KEY, minutes) == 1
+    assert store.put_off(DUE_HOLDS, seen, KEY, lambda _: NOW_MS + 7) == 0
+    assert due_hold(store, account_id).at_ms() == minutes(1)
+
+
+@pytest.mark.parametrize(
+    "after", [work(rev=2, parts={}), work(rev=2, status="queued", parts={})], ids=["settled", "in another list"]
+)
+def test_what_left_its_list_is_not_put_off(store: Store, account_id: str, after: Work) -> None:
+    """It is neither listed again nor changed where it stands now."""
+    store.commit(account_id, None, [put(HELD)])
+    seen = due_hold(store, account_id)
+    store.commit(account_id, None, [put(after, 1)])
+    orders = own(store.list(DUE_ORDERS, NO_ACCOUNT, limit=10_000), account_id)
+    assert store.put_off(DUE_HOLDS, seen, KEY, minutes) == 0
+    assert own(store.list(DUE_HOLDS, NO_ACCOUNT, limit=10_000), account_id) == []
+    assert own(store.list(DUE_ORDERS, NO_ACCOUNT, limit=10_000), account_id) == orders
+
+
+def test_what_does_not_exist_is_not_put_off(store: Store, account_id: str) -> None:
+    """And is not made by that."""
+    seen = Listed(list_position(NOW_MS, f"{account_id}#o1~1"), account_id, "o1~1")
+    assert store.put_off(DUE_HOLDS, seen, KEY, minutes) == 0
+    assert store.read(account_id, [KEY]) == {}
+    assert own(store.list(DUE_HOLDS, NO_ACCOUNT, limit=10_000), account_id) == []
 
 
 @pytest.mark.parametrize("store", ON_A_TABLE, indirect=True)
