@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import requests
 
+from tests.kit.polling import paused
 from tests.kit.stack import PLATFORM, Stack, eventually
 
 LACKING = "Insufficient Auto-orders credits, please purchase more credits and resend the order."
@@ -96,15 +97,8 @@ def opened(stack: Stack) -> Shop:
 @pytest.fixture
 def stopped(stack: Stack) -> Iterator[None]:
     """While the worker takes nothing from the queue, so that what is queued stays so."""
-    functions = stack.client("lambda")
-    [mapping] = [
-        one for one in functions.list_event_source_mappings()["EventSourceMappings"] if ":sqs:" in one["EventSourceArn"]
-    ]
-    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    try:
+    with paused(stack, stack.info["orders_queue_url"]):
         yield
-    finally:
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
 
 def test_an_order_goes_through_the_queue(shop: Shop) -> None:

@@ -30,7 +30,6 @@ FOR_EVER_S = float("inf")
 class Mapping:
     """How the template has the queue polled."""
 
-    uuid: str
     source_arn: str
     function_name: str
     batch_size: int
@@ -40,11 +39,8 @@ class Mapping:
     @classmethod
     def of(cls, stack: Stack) -> "Mapping":
         """The deployed mapping of the orders queue."""
-        queue_name = stack.info["orders_queue_url"].rpartition("/")[2]
-        mappings = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-        [found] = [one for one in mappings if one["EventSourceArn"].endswith(f":{queue_name}")]
+        found = mapping_of(stack, stack.info["orders_queue_url"])
         return cls(
-            found["UUID"],
             found["EventSourceArn"],
             found["FunctionArn"].rpartition(":")[2],
             found["BatchSize"],
@@ -70,6 +66,24 @@ class Polling:
         )
 
 
+def mapping_of(stack: Stack, queue_url: str) -> dict[str, Any]:
+    """How a queue's function gets its messages."""
+    mappings = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    [found] = [one for one in mappings if one["EventSourceArn"].endswith(f":{queue_url.rpartition('/')[2]}")]
+    return dict(found)
+
+
+@contextmanager
+def paused(stack: Stack, queue_url: str) -> Iterator[None]:
+    """While nothing is taken from a queue, so that what is sent stays there."""
+    functions, uuid = stack.client("lambda"), mapping_of(stack, queue_url)["UUID"]
+    functions.update_event_source_mapping(UUID=uuid, Enabled=False)
+    try:
+        yield
+    finally:
+        functions.update_event_source_mapping(UUID=uuid, Enabled=True)
+
+
 @contextmanager
 def polled(stack: Stack, longest_wait_s: float) -> Iterator[Polling]:
     """Poll the orders queue with the template's batch size, window and concurrency, in the emulator's place.
@@ -78,22 +92,17 @@ def polled(stack: Stack, longest_wait_s: float) -> Iterator[Polling]:
     delays double, and the last messages of a storm would wait for many minutes.
     """
     mapping = Mapping.of(stack)
-    lambdas = stack.client("lambda")
-    lambdas.update_event_source_mapping(UUID=mapping.uuid, Enabled=False)
     polling, stopping, turn = Polling(), threading.Event(), threading.Lock()
     waiting = Waiting(stack, longest_wait_s)
-    try:
-        with ThreadPoolExecutor(mapping.concurrency) as pool:
-            pollers = [Poller(stack, mapping, polling, stopping, turn, waiting) for _ in range(mapping.concurrency)]
-            ends = [pool.submit(poller.run) for poller in pollers]
-            try:
-                yield polling
-            finally:
-                stopping.set()
-            for end in ends:
-                end.result()
-    finally:
-        lambdas.update_event_source_mapping(UUID=mapping.uuid, Enabled=True)
+    with paused(stack, stack.info["orders_queue_url"]), ThreadPoolExecutor(mapping.concurrency) as pool:
+        pollers = [Poller(stack, mapping, polling, stopping, turn, waiting) for _ in range(mapping.concurrency)]
+        ends = [pool.submit(poller.run) for poller in pollers]
+        try:
+            yield polling
+        finally:
+            stopping.set()
+        for end in ends:
+            end.result()
 
 
 class Waiting:

@@ -131,15 +131,29 @@ class Stack:
         finally:
             self._sqs.set_queue_attributes(QueueUrl=url, Attributes={name: before})
 
+    def output(self, name: str) -> str:
+        """An output of the deployed template."""
+        [described] = self.client("cloudformation").describe_stacks(StackName=deploy.STACK)["Stacks"]
+        return {one["OutputKey"]: str(one["OutputValue"]) for one in described["Outputs"]}[name]
+
+    def function(self, resource: str) -> str:
+        """The name that a function of the template was deployed under."""
+        return str(
+            self.client("cloudformation").describe_stack_resource(StackName=deploy.STACK, LogicalResourceId=resource)[
+                "StackResourceDetail"
+            ]["PhysicalResourceId"]
+        )
+
     def orders(self) -> list[Message]:
         """All messages in the orders queue, also those being worked on or waiting. Looking takes none."""
-        return self._peek(self.info["orders_queue_url"])
+        return self.messages(self.info["orders_queue_url"])
 
     def dead_letters(self) -> list[Message]:
         """All dead letters. Looking takes none."""
-        return self._peek(self.info["dead_letter_queue_url"])
+        return self.messages(self.info["dead_letter_queue_url"])
 
-    def _peek(self, queue_url: str) -> list[Message]:
+    def messages(self, queue_url: str) -> list[Message]:
+        """All messages in a queue, also those being worked on or waiting. Looking takes none."""
         address = f"{self.info['endpoint_url']}/_ministack/sqs/messages"
         answer = requests.get(address, params={"QueueUrl": queue_url}, timeout=TIMEOUT_SECONDS).json()
         return [
