@@ -1,4 +1,7 @@
-"""Every minute: holds that nobody settled expire, and queued orders whose message was lost are sent again."""
+"""Every minute: what was forgotten is found.
+
+Holds that nobody settled expire, queued orders whose message was lost are sent again, and audits that are behind go on.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +10,9 @@ from typing import Any
 from autocredits.bootstrap import ledger, queue
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.records import RecordList
+from autocredits.domain.usage import DUE_AUDITS
 from autocredits.domain.work.record import DUE_HOLDS, DUE_ORDERS
+from autocredits.edge.auditing import go_on_auditing
 from autocredits.edge.telemetry import count, logger
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.due import work_through
@@ -28,6 +33,7 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, int]:
     lists: dict[RecordList, Callable[[Listed], bool]] = {
         DUE_HOLDS: partial(_alone, used, DUE_HOLDS, partial(expire_hold, used)),
         DUE_ORDERS: partial(_alone, used, DUE_ORDERS, partial(send_again, used, queue(), DUE_ORDERS)),
+        DUE_AUDITS: partial(_alone, used, DUE_AUDITS, partial(go_on_auditing, used)),
     }
     with limit_of(context):
         counts = work_through(used.store, used.clock, lists, RESERVE_S)

@@ -10,7 +10,8 @@ from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
 from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList, Records
-from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, list_position, shard_of
+from autocredits.domain.usage import Day, day_from_map
+from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, StoredPage, list_position, shard_of
 from autocredits.ledger.time_limit import check_time
 
 MAX_ACTIONS = 100
@@ -48,6 +49,34 @@ class MemoryStore:
             versions = sorted((number for number in self.pages.get(account_id, {}) if number < version), reverse=True)
             pages = [self.page(account_id, number) for number in versions[:limit]]
         return [page for page in pages if page is not None]
+
+    def pages_after(self, account_id: str, version: int, limit: int) -> Sequence[StoredPage]:
+        """At most `limit` pages above `version`, oldest first, as they are stored."""
+        check_time()
+        with self.lock:
+            stored = sorted(
+                (number, *page) for number, page in self.pages.get(account_id, {}).items() if number > version
+            )
+        return [StoredPage(account_id, number, json.loads(text), digest) for number, text, digest in stored[:limit]]
+
+    def newest_day(self, account_id: str) -> Day | None:
+        """The newest day that has a record."""
+        days = self.days(account_id, "9999")
+        return days[0] if days else None
+
+    def days(self, account_id: str, first: str) -> Sequence[Day]:
+        """The newest day that has a record, and all others from `first` on, newest first."""
+        check_time()
+        with self.lock:
+            stored = dict(self.records)
+        days = sorted(
+            (key[1], text) for (owner, key), text in stored.items() if owner == account_id and key[0] == "day"
+        )[::-1]
+        return [day_from_map(date, json.loads(text)) for date, text in days if (date, text) == days[0] or date >= first]
+
+    def write_day(self, account_id: str, day: Day, expected_rev: int | None) -> None:
+        """Under its condition."""
+        self.commit(account_id, None, [RecordWrite(("day", day.date), day, expected_rev)])
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """Those of the records that exist. Raises ValueError for one that is asked for twice."""

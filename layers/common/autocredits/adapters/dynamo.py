@@ -13,13 +13,23 @@ from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.kinds import GLOBAL_KINDS, KINDS, record_from_map
 from autocredits.domain.records import NO_ACCOUNT, Listing, Record, RecordKey, RecordList, Records
-from autocredits.ledger.ports import ConflictError, Listed, Snapshot, UnavailableError, list_position, shard_of
+from autocredits.domain.usage import Day, day_before, day_from_map
+from autocredits.ledger.ports import (
+    ConflictError,
+    Listed,
+    Snapshot,
+    StoredPage,
+    UnavailableError,
+    list_position,
+    shard_of,
+)
 
 from .aws import THROTTLED, translate_errors
 
 Item = dict[str, Any]
 
 BATCH = 100
+MAX_DAYS = 400
 
 PUT_OFF = "put_off"
 """How often a record was put off in its list since it was last written."""
@@ -71,17 +81,52 @@ class DynamoStore:
         values = {":pk": _page_pk(account_id), ":sk": {"S": _page_sk(version)}}
         return self._query(account_id, "pk = :pk AND sk < :sk", values, limit)
 
+    def pages_after(self, account_id: str, version: int, limit: int) -> Sequence[StoredPage]:
+        """At most `limit` pages above `version`, oldest first: one strongly consistent Query."""
+        values = {":pk": _page_pk(account_id), ":sk": {"S": _page_sk(version)}}
+        items = self._items("pk = :pk AND sk > :sk", values, limit, newest_first=False)
+        return [stored_page(account_id, item) for item in items]
+
     def _query(self, account_id: str, condition: str, values: Item, limit: int) -> Sequence[Page]:
+        return [_page(account_id, item) for item in self._items(condition, values, limit, newest_first=True)]
+
+    def _items(self, condition: str, values: Item, limit: int, *, newest_first: bool) -> Sequence[Item]:
         with _translate_errors():
             answer = self.client.query(
                 TableName=self.table_name,
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ConsistentRead=True,
-                ScanIndexForward=False,
+                ScanIndexForward=not newest_first,
                 Limit=limit,
             )
-        return [_page(account_id, item) for item in answer["Items"]]
+        items: Sequence[Item] = answer["Items"]
+        return items
+
+    def days(self, account_id: str, first: str) -> Sequence[Day]:
+        """Strongly consistent Queries, of 1 MB each."""
+        newest = self.newest_day(account_id)
+        if newest is None:
+            return []
+        days = [newest]
+        while (before := day_before(days[-1].date)) >= first:
+            values = {":pk": _days_pk(account_id), ":first": {"S": f"day#{first}"}, ":last": {"S": f"day#{before}"}}
+            items = self._items("pk = :pk AND sk BETWEEN :first AND :last", values, MAX_DAYS, newest_first=True)
+            if not items:
+                break
+            days += [_day(item) for item in items]
+        return days
+
+    def newest_day(self, account_id: str) -> Day | None:
+        """One strongly consistent Query."""
+        items = self._items("pk = :pk", {":pk": _days_pk(account_id)}, 1, newest_first=True)
+        return _day(items[0]) if items else None
+
+    def write_day(self, account_id: str, day: Day, expected_rev: int | None) -> None:
+        """One PutItem, which costs half of what a transaction does."""
+        put = self._put_record(account_id, RecordWrite(("day", day.date), day, expected_rev))["Put"]
+        with _translate_errors():
+            self.client.put_item(**put)
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """Those of the records that exist: strongly consistent, 100 a call."""
@@ -239,8 +284,14 @@ def _page_key(account_id: str, version: int) -> Item:
     return {"pk": _page_pk(account_id), "sk": {"S": _page_sk(version)}}
 
 
+def _days_pk(account_id: str) -> Item:
+    return {"S": f"account#{account_id}#usage"}
+
+
 def _record_key(account_id: str, key: RecordKey) -> Item:
     kind, record_id = key
+    if kind == "day":
+        return {"pk": _days_pk(account_id), "sk": {"S": f"day#{record_id}"}}
     name = f"{kind}#{record_id}" if kind in GLOBAL_KINDS else f"account#{account_id}#{kind}#{record_id}"
     return {"pk": {"S": name}, "sk": {"S": "work" if kind in ("order", "product") else kind}}
 
@@ -266,6 +317,8 @@ def place_of(item: Mapping[str, Any]) -> Place | None:
     sort_key = item["sk"]["S"]
     if head == "account" and len(names) == 1 and sort_key.startswith("page#"):
         return Place(names[0], version=int(sort_key.removeprefix("page#")))
+    if head == "account" and names[1:] == ["usage"] and sort_key.startswith("day#"):
+        return Place(names[0], key=("day", sort_key.removeprefix("day#")))
     account_id, kind = NO_ACCOUNT, head
     if head == "account" and len(names) > 1:
         account_id, kind, *names = names
@@ -322,11 +375,27 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _page(account_id: str, item: Mapping[str, Any]) -> Page:
-    stored = _plain(item)
+    found = stored_page(account_id, item)
+    if not found.hash:
+        raise BrokenInvariantError(f"a page of {account_id} without its hashes")
+    return page_from_map(account_id, found.stored, found.hash)
+
+
+def stored_page(account_id: str, item: Mapping[str, Any]) -> StoredPage:
+    """The page of an item as it is stored; without a hash unless it has both of them."""
+    version = int(item["sk"]["S"].removeprefix("page#"))
+    try:
+        stored = _plain(item)
+    except ValueError:  # a number that is not whole
+        return StoredPage(account_id, version, {}, "")
     prev, stored_hash = stored.get("prev"), stored.pop("hash", None)
     if not isinstance(prev, bytes) or not isinstance(stored_hash, bytes):
-        raise BrokenInvariantError(f"a page of {account_id} without its hashes")
-    return page_from_map(account_id, {**stored, "prev": prev.hex()}, stored_hash.hex())
+        return StoredPage(account_id, version, stored, "")
+    return StoredPage(account_id, version, {**stored, "prev": prev.hex()}, stored_hash.hex())
+
+
+def _day(item: Mapping[str, Any]) -> Day:
+    return day_from_map(item["sk"]["S"].removeprefix("day#"), _plain(item))
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """The table's stream: which pages were just written."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+from autocredits.domain.audit import Finding
 from autocredits.domain.journal import Page
 
 from .dynamo import Item, page_of, place_of
+
+TAMPERING: Mapping[str, str] = MappingProxyType({"MODIFY": "modified_page", "REMOVE": "removed_page"})
+"""What a change of a page is: a page is written once and for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,19 @@ def pages_in(event: dict[str, Any]) -> Iterator[StreamedPage]:
         place = place_of(change["Keys"])
         if record["eventName"] == "INSERT" and place is not None and place.version is not None:
             yield StreamedPage(place.account_id, place.version, change["NewImage"])
+
+
+def touched_in(event: dict[str, Any]) -> dict[str, list[Finding]]:
+    """The accounts whose pages a batch of the stream shows, each with what happened to pages that never change."""
+    touched: dict[str, list[Finding]] = {}
+    for record in event["Records"]:
+        place = place_of(record["dynamodb"]["Keys"])
+        if place is None or place.version is None:
+            continue
+        findings = touched.setdefault(place.account_id, [])
+        if kind := TAMPERING.get(record["eventName"]):
+            findings.append(Finding(place.version, kind, "the table's stream shows it"))
+    return touched
 
 
 def _from_json(value: dict[str, Any]) -> dict[str, Any]:

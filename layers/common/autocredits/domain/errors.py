@@ -43,6 +43,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "coupon_invalid": 422,
         "payment_refused": 422,
         "capture_exceeds_hold": 422,
+        "range_too_large": 422,
         "idempotency_key_reused": 422,
         "internal_error": 500,
         "try_again": 503,

@@ -7,6 +7,7 @@ from typing import Any
 from .purchases.coupons import coupon_from_map, coupon_use_from_map
 from .purchases.record import payment_from_map, purchase_from_map
 from .records import Record, RecordKey, key_from_map
+from .usage import day_from_map
 from .work.record import work_from_map
 
 GLOBAL_KINDS = ("payment", "coupon")
@@ -24,10 +25,11 @@ _FROM_MAP: Mapping[str, Callable[[Mapping[str, Any]], Record]] = MappingProxyTyp
     }
 )
 
-KINDS = frozenset(_FROM_MAP)
+KINDS = frozenset({*_FROM_MAP, "day"})
 """Every kind of record there is."""
 
 
 def record_from_map(key: RecordKey, stored: Mapping[str, Any]) -> Record:
-    """The record of a stored form, by the kind that its key names."""
-    return _FROM_MAP[key[0]](stored)
+    """The record of a stored form, by the kind and id that its key names."""
+    kind, record_id = key
+    return day_from_map(record_id, stored) if kind == "day" else _FROM_MAP[kind](stored)

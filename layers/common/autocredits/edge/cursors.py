@@ -14,6 +14,7 @@ MAX_LIMIT = 100
 
 _DIGITS = re.compile(r"[1-9][0-9]{0,2}")
 _ENTRY_PLACE = re.compile(r"([1-9][0-9]{0,11})\.([0-9]{1,2})")
+_VERSION_PLACE = re.compile(r"page\.([1-9][0-9]{0,11})")
 _LIST_PLACE = re.compile(r"([0-9]{14}#[A-Za-z0-9_.:-]{1,64})")
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
@@ -70,3 +71,9 @@ def decode_list_cursor(cursor: str | None, binding: str) -> str:
     """Where a list of orders or purchases goes on; empty for its beginning. Raises Problem `invalid_cursor`."""
     place = decode_cursor(cursor, binding, _LIST_PLACE)
     return "" if place is None else place[0]
+
+
+def decode_version_cursor(cursor: str | None, binding: str) -> int | None:
+    """After which page a list of pages goes on; None for its beginning. Raises Problem `invalid_cursor`."""
+    place = decode_cursor(cursor, binding, _VERSION_PLACE)
+    return None if place is None else int(place[0])

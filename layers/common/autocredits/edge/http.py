@@ -192,3 +192,8 @@ def answer(status: int, body: Mapping[str, Any], *, replayed: bool = False) -> A
     """A JSON answer; `replayed` marks the first answer to a key, given again."""
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     return Response(status, "application/json", json.dumps(body), headers)
+
+
+def text_answer(status: int, media_type: str, text: str) -> Answer:
+    """An answer that is not JSON."""
+    return Response(status, media_type, text)

@@ -57,6 +57,7 @@ def publish(pages: Iterable[WrittenPage], context: Any, bus: Bus, queue: Queue) 
                     published += 1
                 else:
                     unpublished.append(Unpublished(written.account_id, written.version, reason))
+        count("PagesWritten", published + len(unpublished))  # the audit must have checked as many
         logger.info("pages", extra={"published": published, "unpublished": [one.message() for one in unpublished]})
         if unpublished:
             count("PageNotPublished", len(unpublished))

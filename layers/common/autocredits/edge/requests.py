@@ -87,7 +87,7 @@ def read_key(event: Event, body: Any) -> IdempotencyKey:
 
     Raises Problem `idempotency_key_required`, `idempotency_key_invalid`.
     """
-    key = _header(event, "idempotency-key")
+    key = header(event, "idempotency-key")
     if key is None:
         raise Problem("idempotency_key_required", "Send an Idempotency-Key, and the same one with every retry.")
     if not is_caller_id(key):
@@ -109,7 +109,7 @@ def read_json(event: Event) -> Any:
     raw = _raw_body(event)
     if not raw:
         return {}
-    media_type = (_header(event, "content-type") or "").partition(";")[0].strip().lower()
+    media_type = (header(event, "content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem("unsupported_media_type", "Send the body as Content-Type: application/json.")
     return _parse(raw)
@@ -121,9 +121,10 @@ def read_nothing(event: Event) -> None:
         parse_body(NoBody, _parse(raw))
 
 
-def _header(event: Event, name: str) -> str | None:
+def header(event: Event, name: str) -> str | None:
+    """A header of the call, by its name in lower case."""
     headers = event.get("headers") or {}
-    return next((value for header, value in headers.items() if header.lower() == name), None)
+    return next((value for sent, value in headers.items() if sent.lower() == name), None)
 
 
 def _raw_body(event: Event) -> bytes:

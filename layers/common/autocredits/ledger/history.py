@@ -43,6 +43,10 @@ class Filters:
         narrowing = (self.unit, self.kind, self.store_id, self.order_id, self.visible_store_id)
         return any(value is not None for value in narrowing)
 
+    def is_whole(self) -> bool:
+        """Whether every entry of a unit is wanted."""
+        return all(one is None for one in (self.kind, self.store_id, self.order_id, self.visible_store_id))
+
     def match(self, entry: Entry) -> bool:
         """Whether the entry is wanted, its time aside."""
         return (

@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page
 from autocredits.domain.records import RecordKey, RecordList, Records
+from autocredits.domain.usage import Day
 
 
 class ConflictError(Exception):
@@ -28,6 +29,16 @@ class Snapshot:
 
     page_exists: bool
     records: Records
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """A page as it lies in the table, whether or not it can be read. `hash` is empty where there is none."""
+
+    account_id: str
+    version: int
+    stored: Mapping[str, Any]
+    hash: str
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,6 +80,28 @@ class Store(Protocol):
 
     def pages_before(self, account_id: str, version: int, limit: int) -> Sequence[Page]:
         """At most `limit` pages with numbers below `version`, newest first."""
+        ...
+
+    def pages_after(self, account_id: str, version: int, limit: int) -> Sequence[StoredPage]:
+        """At most `limit` pages with numbers above `version`, oldest first, as they are stored."""
+        ...
+
+    def newest_day(self, account_id: str) -> Day | None:
+        """The newest record of what was consumed in a day; None if there is none."""
+        ...
+
+    def days(self, account_id: str, first: str) -> Sequence[Day]:
+        """The newest of those records, and all others from the day `first` on, newest first.
+
+        Read in this order, since only the newest one can still grow.
+        """
+        ...
+
+    def write_day(self, account_id: str, day: Day, expected_rev: int | None) -> None:
+        """Write a day's record alone, on condition that it still has `expected_rev` (None: that there is none).
+
+        Raises ConflictError.
+        """
         ...
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:

@@ -3,6 +3,7 @@
 from autocredits.domain.ids import parse_hold_id
 from autocredits.domain.records import RecordKey, RecordList
 from autocredits.domain.times import HOUR_MS, MINUTE_MS
+from autocredits.domain.usage import DUE_AUDITS
 from autocredits.domain.work.expiry import ExpireHold
 from autocredits.domain.work.record import DUE_HOLDS, SEND_AGAIN_MS
 
@@ -14,6 +15,8 @@ from .sending import send_if_queued
 
 def record_of(which: RecordList, due: Listed) -> RecordKey:
     """The record that stands in a list of what is due."""
+    if which == DUE_AUDITS:
+        return ("day", due.item_id)
     if which != DUE_HOLDS:
         return ("order", due.item_id)
     kind, work_id, _ = parse_hold_id(due.item_id)
