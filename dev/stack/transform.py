@@ -74,6 +74,7 @@ def to_cloudformation(
     result: Template = transform(template, parameters, _NoManagedPolicies())
     _allow_plain_http(result)
     _allow_batches(result)
+    _drop_metric_math(result)
     for logical_id, resource in list(result["Resources"].items()):
         if resource["Type"] == "AWS::ApiGatewayV2::Api":
             result["Resources"].update(_expand_body(logical_id, resource["Properties"]))
@@ -95,6 +96,13 @@ def _allow_batches(template: Template) -> None:
             for policy in resource["Properties"]["Policies"]:
                 for statement in policy["PolicyDocument"]["Statement"]:
                     statement["Action"] += [f"{action}Batch" for action in BY_TENS if action in statement["Action"]]
+
+
+def _drop_metric_math(template: Template) -> None:
+    """Drop the alarms that reckon with several metrics, which the emulator knows none of."""
+    for logical_id, resource in list(template["Resources"].items()):
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]:
+            del template["Resources"][logical_id]
 
 
 def _expand_body(api: str, properties: dict[str, Any]) -> dict[str, Any]:
