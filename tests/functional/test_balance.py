@@ -69,7 +69,7 @@ def test_a_past_balance_includes_its_time(history: Service) -> None:
         "2026-11-24T12:00:01.000Z": 2,
         "2026-11-24T12:00:03.5Z": 4,
         "2026-11-24T12:00:06.000Z": 7,
-        "2027-01-01T00:00:00Z": 7,
+        "2026-11-24T12:01:06.000Z": 7,
     }
     assert {at: balance(history, at).body["version"] for at in versions} == versions
 
@@ -86,6 +86,19 @@ def test_before_the_first_page_there_is_nothing(history: Service) -> None:
     assert answer.status == 200
     assert (answer.body["version"], answer.body["hash"]) == (0, "0" * 64)
     assert {amounts["posted"] for amounts in answer.body["balances"].values()} == {"0.00"}
+
+
+def test_a_balance_of_the_future_is_not_known(history: Service) -> None:
+    """`at` may be a minute ahead of the service's clock, and no more: 422, before it is asked whose account it is."""
+    assert told(balance(history, "2026-11-24T12:01:06.001Z")) == (422, "invalid_field")
+    assert told(history.call("GET", "/v1/accounts/nobody/balance", query={"at": "2026-11-24T12:01:06.001Z"})) == (
+        422,
+        "invalid_field",
+    )
+    assert told(history.call("GET", "/v1/accounts/nobody/balance", query={"at": "2026-11-24T12:01:06.000Z"})) == (
+        404,
+        "account_not_found",
+    )
 
 
 TIMES = [

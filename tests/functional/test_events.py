@@ -70,6 +70,13 @@ def test_every_stream_and_queue_has_its_events() -> None:
     assert sorted(found) == sorted(sources)
 
 
+def test_every_change_of_a_page_was_recorded() -> None:
+    """The publisher was shown new pages alone, the audit also one that was changed and one that was removed."""
+    recordings = {name: recorded(name)["Records"] for name in ("publish_pages", "audit_pages")}
+    changes = {name: [record["eventName"] for record in records] for name, records in recordings.items()}
+    assert changes == {"publish_pages": ["INSERT", "INSERT"], "audit_pages": ["INSERT", "MODIFY", "REMOVE"]}
+
+
 def test_every_message_type_has_one_event() -> None:
     """Each type of message that the worker takes was recorded alone, under its name."""
     found = {}
@@ -126,13 +133,15 @@ def check_queue_event(event: Event) -> None:
 
 
 def check_stream_event(event: Event) -> None:
-    """Fail unless every record is complete, and a new page of acme's."""
+    """Fail unless every record is complete, about a page of acme's, and shows it unless the page was removed."""
     for record in event["Records"]:
         assert set(record) == set(page_record(next_page("acme", None, 1, [Entry(kind="opened", actor="a")])))
         change = record["dynamodb"]
-        assert (record["eventName"], change["StreamViewType"]) == ("INSERT", "NEW_IMAGE")
-        assert change["Keys"].items() <= change["NewImage"].items()
+        assert change["StreamViewType"] == "NEW_IMAGE"
         assert change["Keys"]["pk"] == {"S": "account#acme"}
+        assert change["Keys"]["sk"]["S"].startswith("page#")
+        assert ("NewImage" in change) == (record["eventName"] != "REMOVE")
+        assert change["Keys"].items() <= change.get("NewImage", change["Keys"]).items()
 
 
 def check_http_event(event: Event) -> None:

@@ -80,6 +80,8 @@ WITHOUT_BODY = (
     manage("GET", "/settings"),
     Route("GET", f"{ACME}/balance"),
     Route("GET", f"{ACME}/entries"),
+    Route("GET", f"{ACME}/usage"),
+    manage("GET", "/journal"),
     Route("GET", f"{ACME}/holds/H-0~1"),
     Route("GET", f"{ACME}/orders"),
     Route("GET", f"{ACME}/orders/A-0"),

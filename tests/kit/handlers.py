@@ -16,7 +16,7 @@ from tests.kit.memory import MemoryBus, MemoryQueue
 FUNCTIONS = (
     *("account.app", "balance.app", "consume.app", "consume.worker"),
     *("purchase.app", "purchase.poll", "purchase.webhooks"),
-    *("publish.app", "publish.republish", "sweep.app"),
+    *("publish.app", "publish.republish", "audit.app", "sweep.app"),
 )
 """The modules whose handlers the template names."""
 

@@ -18,7 +18,7 @@ import boto3
 from autocredits import bootstrap
 from autocredits.domain.journal import Page
 from tests.kit.story import recorded
-from tests.kit.streams import stream_event
+from tests.kit.streams import page_record, stream_event
 from tests.kit.template import function_of, http_routes, module_of, template
 
 Event = dict[str, Any]
@@ -258,6 +258,11 @@ class Service:
         """Show the publisher new pages, as the table's stream does."""
         event = stream_event(pages)
         handler_of(event)(event, Context())
+
+    def audit(self, pages: Iterable[Page], *, changed: str | None = None) -> None:
+        """Show the audit pages, as the table's stream does: new ones, or all `changed` so (`MODIFY`, `REMOVE`)."""
+        event = {"Records": [page_record(page, changed or "INSERT") for page in pages]}
+        getattr(import_module("functions.audit.app"), "handler")(event, Context(60_000))
 
     def republish(self) -> list[str]:
         """Give the republish queue's worker what the queue shows; the bodies of the messages it wants to see again."""

@@ -82,8 +82,12 @@ STORY = (
     Step("sweep", None, {"done": 0, "failed": 0, "left": 0}),
     Step("publish_pages", None, None),
     Step("republish_pages", None, ACKNOWLEDGED),
-    Step("balance_get", 200, {"balances.auto_order": {"posted": "119.17", "held": "0.00", "available": "119.17"}}),
+    # Of three pages that the stream shows, one was changed and one removed.
+    Step("audit_pages", None, None),
+    Step("balance_get", 200, {"balances.auto_order.available": "119.17", "status": "suspended"}),
     Step("entries_get", 200, {"items.0.kind": "purchased", "items.0.purchase_id": PURCHASE}),
+    Step("usage_get", 200, {"by": "action", "total": "9.99"}),
+    Step("journal_get", 200, {"items.0.version": 2, "items.1.version": 3}),
 )
 
 

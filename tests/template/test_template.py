@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from autocredits.ledger.auditing import RESERVE_S
 from tests.kit.template import ROOT, Template, scopes_of
 from tests.kit.template import template as read_template
 
@@ -23,6 +24,8 @@ ROUTES = {
     ("GET", f"{ACCOUNT}/settings"): ("Account", READ),
     ("GET", f"{ACCOUNT}/balance"): ("Balance", READ),
     ("GET", f"{ACCOUNT}/entries"): ("Balance", READ),
+    ("GET", f"{ACCOUNT}/usage"): ("Balance", READ),
+    ("GET", f"{ACCOUNT}/journal"): ("Balance", READ),
     ("GET", "/v1/rates"): ("Consume", READ),
     ("POST", f"{ACCOUNT}/quotes"): ("Consume", READ),
     ("POST", f"{ACCOUNT}/debits"): ("Consume", CONSUME),
@@ -105,6 +108,13 @@ GRANTS = {
         "CreditsBus": {"events:PutEvents"},
         "RepublishQueue": TAKES,
         "RepublishDeadLetterQueue": {"sqs:SendMessage"},
+    },
+    "Audit": {
+        "AuditLogs": LOGS,
+        "CreditsTable.StreamArn": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
+        "*": {"dynamodb:ListStreams"},
+        "CreditsTable": WORKS | {"dynamodb:ConditionCheckItem"},
+        "LostBatchesQueue": {"sqs:SendMessage"},
     },
     "Sweep": {
         "SweepLogs": LOGS,
@@ -376,19 +386,24 @@ RINGS = {
     "UnusableSecret": (0, 60),
     "PollFailed": (2, 3600),
     "SweepStuck": (0, 60),
+    "AuditFinding": (0, 60),
+    "AuditFailed": (0, 60),
 }
 # These are counted to be looked at: a payment that is not ours, a coupon used beyond its limit, and what is tried again
 # by itself: a page on its way to the republish queue, an item that the sweep has put off.
 QUIET = {"ForeignPayment", "CouponUsedAfterAll", "PageNotPublished", "SweepFailed"}
+
+# These two ring together: pages were written, and none was checked.
+COMPARED = {"PagesWritten", "PagesChecked"}
 
 
 def test_every_metric_rings_or_is_known_not_to(template: Template) -> None:
     """What the code counts has an alarm of its own, unless nobody has to come for it."""
     files = [path for folder in ("layers", "functions") for path in (ROOT / folder).rglob("*.py")]
     counted = {name for path in files for name in re.findall(r'\bcount\("(\w+)"', path.read_text("utf-8"))}
-    assert counted == RINGS.keys() | QUIET
+    assert counted == RINGS.keys() | QUIET | COMPARED
     alarms = [one["Properties"] for one in of_type(template, "AWS::CloudWatch::Alarm").values()]
-    ours = [alarm for alarm in alarms if alarm["Namespace"] == "autocredits"]
+    ours = [alarm for alarm in alarms if alarm.get("Namespace") == "autocredits"]
     assert {alarm["MetricName"]: (alarm["Threshold"], alarm["Period"]) for alarm in ours} == RINGS
     for alarm in ours:
         assert alarm["Dimensions"] == [{"Name": "service", "Value": "autocredits"}]
@@ -406,6 +421,7 @@ def test_functions_run_as_deployed(template: Template) -> None:
         "PurchasePoll",
         "Publish",
         "Republish",
+        "Audit",
         "Sweep",
     }
 
@@ -511,6 +527,69 @@ def test_a_batch_that_breaks_the_publisher_blocks_no_shard(template: Template) -
     alarm = dict(properties(template, "LostBatches"))
     assert alarm.pop("AlarmDescription")
     assert alarm == queue_alarm("LostBatchesQueue")
+
+
+def test_every_change_of_a_page_is_streamed_to_the_audit(template: Template) -> None:
+    """New pages from the first one on, and also those that are changed or removed; nothing but pages."""
+    [source] = functions(template)["Audit"]["Events"].values()
+    assert (source["Type"], source["Properties"]["Stream"]) == (
+        "DynamoDB",
+        {"Fn::GetAtt": ["CreditsTable", "StreamArn"]},
+    )
+    assert source["Properties"]["StartingPosition"] == "TRIM_HORIZON"
+    [pattern] = source["Properties"]["FilterCriteria"]["Filters"]
+    assert json.loads(pattern["Pattern"]) == {"dynamodb": {"Keys": {"sk": {"S": [{"prefix": "page#"}]}}}}
+
+
+def test_a_batch_that_breaks_the_audit_blocks_no_shard(template: Template) -> None:
+    """It is halved and tried ten times; then Lambda says which records it gave up."""
+    [source] = functions(template)["Audit"]["Events"].values()
+    assert source["Properties"]["BisectBatchOnFunctionError"] is True
+    assert source["Properties"]["MaximumRetryAttempts"] == 10
+    assert source["Properties"]["DestinationConfig"] == {
+        "OnFailure": {"Type": "SQS", "Destination": {"Fn::GetAtt": ["LostBatchesQueue", "Arn"]}}
+    }
+
+
+def test_the_audit_has_time_for_a_run(template: Template) -> None:
+    """A batch of 100 accounts; what it does not reach, it says itself before it is stopped."""
+    audit = functions(template)["Audit"]
+    [source] = audit["Events"].values()
+    assert (audit["Timeout"], source["Properties"]["BatchSize"]) == (60, 100)
+    assert audit["Timeout"] > 2 * RESERVE_S
+
+
+def test_no_stream_has_more_than_two_readers(template: Template) -> None:
+    """A stream of DynamoDB bears no third one: it takes the bus."""
+    readers = [
+        name
+        for name, function in functions(template).items()
+        for source in function["Events"].values()
+        if source["Type"] == "DynamoDB"
+    ]
+    assert readers == ["Publish", "Audit"]
+
+
+def test_pages_that_nobody_checks_ring(template: Template) -> None:
+    """When pages were written for an hour and none was checked; a quiet hour rings nothing."""
+    alarm = properties(template, "NothingAudited")
+    compared, *metrics = alarm["Metrics"]
+    assert compared == {
+        "Id": "unchecked",
+        "Expression": "IF(FILL(written, 0) > 0 AND FILL(checked, 0) == 0, 1, 0)",
+    }
+    found = {
+        one["Id"]: (one["ReturnData"], one["MetricStat"]["Metric"]["MetricName"], one["MetricStat"]["Period"])
+        for one in metrics
+    }
+    assert found == {"written": (False, "PagesWritten", 3600), "checked": (False, "PagesChecked", 3600)}
+    for one in metrics:
+        assert one["MetricStat"]["Stat"] == "Sum"
+        assert one["MetricStat"]["Metric"]["Namespace"] == "autocredits"
+        assert one["MetricStat"]["Metric"]["Dimensions"] == [{"Name": "service", "Value": "autocredits"}]
+    assert {one["MetricStat"]["Metric"]["MetricName"] for one in metrics} == COMPARED
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
+    assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
 
 
 def test_events_that_come_late_ring(template: Template) -> None:

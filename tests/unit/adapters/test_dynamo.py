@@ -297,7 +297,7 @@ def test_a_page_that_must_be_vacant_is_only_checked() -> None:
 @pytest.mark.parametrize("missing", ["hash", "prev"])
 def test_a_page_without_its_hashes_is_broken(missing: str) -> None:
     """It cannot be checked, so it is not believed."""
-    item = {"version": {"N": "1"}, "prev": {"B": "AA=="}, "hash": {"B": "AA=="}}
+    item = {"sk": {"S": "page#000000000001"}, "version": {"N": "1"}, "prev": {"B": "AA=="}, "hash": {"B": "AA=="}}
     del item[missing]
     with pytest.raises(BrokenInvariantError, match="without its hashes"):
         CALLS["page"](answering(200, {"Item": item}))
@@ -377,7 +377,8 @@ def test_a_page_is_known_by_its_key() -> None:
     ("pk", "sk"),
     [
         ("account#acme", "note"),
-        ("account#acme#usage", "day#2026-11-24"),
+        ("account#acme#usage", "day"),
+        ("account#acme#usage#more", "day#2026-11-24"),
         ("account#acme#order#o1", "order"),
         ("account#acme#coupon#C", "coupon"),
         ("order#o1", "work"),

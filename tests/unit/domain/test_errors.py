@@ -15,7 +15,7 @@ CODES = {
     413: "body_too_large",
     415: "unsupported_media_type",
     422: "invalid_field unknown_field invalid_amount invalid_id invalid_limit unknown_rate unknown_package"
-    " coupon_invalid payment_refused capture_exceeds_hold idempotency_key_reused",
+    " coupon_invalid payment_refused capture_exceeds_hold range_too_large idempotency_key_reused",
     500: "internal_error",
     503: "try_again",
 }

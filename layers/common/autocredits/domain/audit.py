@@ -8,11 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import BrokenInvariantError
-from .journal import KINDS, NO_PAGE_HASH, Entry, Page, apply, hash_of, page_from_map
+from .errors import BrokenInvariantError, require
+from .journal import KINDS, NO_PAGE_HASH, WITHOUT_UNIT, Entry, Page, apply, hash_of, page_from_map
 from .state import UNITS, Balance, State
 
 STANDING = ("status", "orders_processor", "low_balance")
+
+MAX_NUMBER = 2**53 - 1
+"""No number in a page is beyond it, on either side of zero: every JSON parser reads it as it was written."""
+
+MAX_AT = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +36,19 @@ KINDS_FOUND = (
     "wrong_hash",
     "wrong_account",
     "wrong_version",
+    "wrong_item",
     "broken_link",
     "time_backwards",
     "impossible_entry",
     "wrong_balance",
     "wrong_standing",
+    "wrong_anchor",
     "modified_page",
     "removed_page",
     "lost_record",
     "wrong_record",
 )
-"""Every kind of finding."""
+"""Every kind of finding. Those about accounts, items and anchors are for who verifies a journal that was handed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,8 @@ def check_stored(account_id: str, version: int, stored: Mapping[str, Any], store
         if hash_of(account_id, stored) != stored_hash:
             return Finding(version, "wrong_hash", "its hash does not cover what is stored")
         page = page_from_map(account_id, stored, stored_hash)
-    except (BrokenInvariantError, TypeError, ValueError, KeyError, AttributeError) as error:
+        _check_form(stored)
+    except (BrokenInvariantError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         return Finding(version, "unreadable_page", str(error))
     if page.version != version:
         return Finding(version, "wrong_version", f"it says that it is page {page.version}")
@@ -77,6 +86,38 @@ def fold(reached: Reached, page: Page) -> tuple[Reached, Finding | None]:
 def skip(reached: Reached, version: int) -> Reached:
     """Go on past a page that is missing or cannot be read."""
     return Reached(version, reached.at_ms, None, None)
+
+
+def _check_form(stored: Mapping[str, Any]) -> None:
+    """Raise BrokenInvariantError unless what is compared and added up below is of the form that it must have.
+
+    Else a forged page could stop whoever checks it, or pass with half a hundredth.
+    """
+    entries, balances = stored["entries"], stored["state"].get("balances", {})
+    _check_numbers(stored)
+    require(_is_whole(stored["version"]), "version is not a whole number")
+    require(_is_whole(stored["at"]) and 0 <= stored["at"] <= MAX_AT, "at is no time")
+    require(isinstance(entries, list), "entries are not a list")
+    for amounts in (*entries, *balances.values()):
+        require(all(_is_whole(amounts.get(name, 0)) for name in ("posted", "held")), "an amount is not a whole number")
+    for entry in entries:
+        require(isinstance(entry["kind"], str), "a kind is not a word")
+        require(isinstance(entry.get("unit"), str | None), "a unit is not a word")
+        require(isinstance(entry.get("changes"), Mapping | None), "changes are not fields")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_numbers(value: Any) -> None:
+    if isinstance(value, Mapping):
+        _check_numbers(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            _check_numbers(one)
+    elif isinstance(value, int | float):
+        require(isinstance(value, int) and abs(value) <= MAX_NUMBER, f"{value} is no number that a page may hold")
 
 
 def _check(reached: Reached, page: Page) -> Finding | None:
@@ -95,14 +136,20 @@ def _check(reached: Reached, page: Page) -> Finding | None:
             return Finding(version, "impossible_entry", f"entry {page.entry_id(index)}: {error}")
     if _amounts(state) != _amounts(page.state):
         return Finding(version, "wrong_balance", "its balances are not those before it plus its entries")
-    if reached.state is not None and _standing(state) != _standing(page.state):
+    known = all(entry.kind in KINDS for entry in page.entries)
+    if known and reached.state is not None and _standing(state) != _standing(page.state):
         return Finding(version, "wrong_standing", "its standing is not the one before it with its entries' changes")
     return None
 
 
 def _after(state: State, entry: Entry) -> State:
-    """`state` after `entry`, also one of a kind or unit that a newer release has."""
+    """`state` after `entry`, also one of a kind or unit that a newer release has.
+
+    Raises BrokenInvariantError where a known kind may not do that.
+    """
     if entry.unit is None:
+        moves = entry.kind in KINDS and (entry.kind not in WITHOUT_UNIT or (entry.posted, entry.held) != (0, 0))
+        require(not moves, f"an entry {entry.kind} without a unit moves nothing")
         changes = entry.changes or {}
         return replace(state, **{name: changes[name] for name in STANDING if name in changes})
     if entry.kind in KINDS and entry.unit in UNITS:

@@ -97,8 +97,9 @@ class Page:
             if entry.unit is None:
                 yield entry, None
             else:
-                state = state.move(entry.unit, entry.posted, entry.held)
-                yield entry, state.balance(entry.unit)
+                after = _plus(state, entry)
+                state = replace(state, balances={**state.balances, entry.unit: after})
+                yield entry, after
 
     def entry_id(self, index: int) -> str:
         """The id of the entry at `index`."""
@@ -121,6 +122,11 @@ _PAGE_FIELDS = ("version", "at", "entries", "state", "prev")
 def _minus(state: State, entry: Entry) -> Balance:
     after = state.balance(entry.unit or "")
     return replace(after, posted=after.posted - entry.posted, held=after.held - entry.held)
+
+
+def _plus(state: State, entry: Entry) -> Balance:
+    before = state.balance(entry.unit or "")  # of any unit: a newer release may have more of them
+    return replace(before, posted=before.posted + entry.posted, held=before.held + entry.held)
 
 
 def _page_map(version: int, at: int, entries: Sequence[Entry], state: State, prev: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from autocredits.domain.errors import Problem
 from autocredits.domain.ids import check_caller_id
 from autocredits.domain.journal import KINDS
 from autocredits.domain.state import UNITS
-from autocredits.domain.times import DAY_MS, parse_time
+from autocredits.domain.times import DAY_MS, MINUTE_MS, parse_time
 from autocredits.domain.usage import date_of
 from autocredits.ledger.history import Filters, Position
 
@@ -161,6 +161,12 @@ def parse_purchases(call: Call) -> ListQuery:
 def parse_at(call: Call) -> int | None:
     """The time that a balance is asked for, in milliseconds; None: now. Raises Problem `invalid_field`."""
     return parse_time(call.query["at"]) if "at" in call.query else None
+
+
+def check_at(at_ms: int, now_ms: int) -> None:
+    """Raise Problem `invalid_field` for a time that is more than a minute ahead: nobody knows that balance yet."""
+    if at_ms > now_ms + MINUTE_MS:
+        raise Problem("invalid_field", "at must not lie ahead.")
 
 
 def _range_time(query: Mapping[str, str], name: str) -> int | None:
