@@ -9,13 +9,15 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from autocredits.adapters.dynamo import DynamoStore
+from autocredits.domain.audit import Reached
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Entry, Page, hash_of, next_page
 from autocredits.domain.purchases.record import DUE_PURCHASES, PURCHASES, Purchase
 from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList
+from autocredits.domain.usage import DUE_AUDITS, OTHER_STORES, Day, Used
 from autocredits.domain.work.record import DUE_HOLDS, DUE_ORDERS, ORDERS, ORDERS_BY_STATUS, SEND_AGAIN_MS, Work
-from autocredits.ledger.ports import ConflictError, Listed, Snapshot, Store, list_position, shard_of
+from autocredits.ledger.ports import ConflictError, Listed, Snapshot, Store, StoredPage, list_position, shard_of
 from tests.engines.samples import key_record, pages_of, purchase, put, work
 from tests.kit.builders import NOW_MS, fresh
 from tests.kit.engines import NAMES, Endpoint, make_store
@@ -597,3 +599,114 @@ def test_an_item_that_an_index_shows_twice_is_listed_once(store: Store, account_
     item = {name: TypeSerializer().serialize(value) for name, value in index_entry.items()}
     store.client.put_item(TableName=store.table_name, Item=item)
     assert [one.item_id for one in store.list(ORDERS, account_id, limit=10)] == ["o1"]
+
+
+# ---------------------------------------------------------------- the audit's pages and days
+
+
+def stored_of(page: Page) -> StoredPage:
+    """A page as it lies in the table."""
+    return StoredPage(page.account_id, page.version, page.to_map(), page.hash)
+
+
+def day(date: str = "2026-11-24", *, rev: int = 1, **values: Any) -> Day:
+    """A day's record with a store's uses, and those of all stores that are not told apart."""
+    (page,) = pages_of("whose", 1)
+    plain: dict[str, Any] = {
+        "reached": Reached(page.version, page.at, page.hash, page.state),
+        "uses": {("s1", "auto/none"): Used(100, 1), ("s.2", "sourcing"): Used(300, 3), (OTHER_STORES, "x"): Used(7, 2)},
+    }
+    return Day(date=date, rev=rev, **(plain | values))
+
+
+@pytest.mark.parametrize(
+    ("version", "limit", "numbers"),
+    [(0, 100, range(1, 13)), (9, 2, [10, 11]), (11, 5, [12]), (12, 5, []), (99, 5, [])],
+)
+def test_pages_after_one_come_oldest_first(
+    store: Store, account_id: str, version: int, limit: int, numbers: Sequence[int]
+) -> None:
+    """Those above the number, at most so many, as they are stored."""
+    pages = pages_of(account_id, 12)
+    commit_all(store, account_id, pages)
+    assert store.pages_after(account_id, version, limit) == [stored_of(pages[number - 1]) for number in numbers]
+
+
+def test_an_account_that_was_never_audited_has_no_days(store: Store, account_id: str) -> None:
+    """None is the newest, and none comes from any day on."""
+    assert store.newest_day(account_id) is None
+    assert store.days(account_id, "2026-01-01") == []
+
+
+def test_a_day_is_read_as_it_was_written(store: Store, account_id: str) -> None:
+    """With what it has reached, its uses, its findings, and what a later release has written there."""
+    written = day(
+        findings=((3, "wrong_hash"), (4, "broken_link")),
+        behind_since=NOW_MS,
+        unknown={"later": {"text": "\u00e4", "list": [1, None, True]}},
+    )
+    store.write_day(account_id, written, None)
+    assert store.newest_day(account_id) == written
+    assert store.read(account_id, [("day", written.date)]) == {("day", written.date): written}
+
+
+def test_a_day_after_a_page_that_cannot_be_read_has_neither_hash_nor_state(store: Store, account_id: str) -> None:
+    """Only how far the audit has come."""
+    written = day(reached=Reached(7, NOW_MS, None, None), uses={})
+    store.write_day(account_id, written, None)
+    assert store.newest_day(account_id) == written
+
+
+def test_a_day_is_written_under_its_condition(store: Store, account_id: str) -> None:
+    """A new one if there is none, an old one if nobody has written it since; else nothing is written."""
+    store.write_day(account_id, day(), None)
+    for expected_rev in (None, 2):
+        with pytest.raises(ConflictError):
+            store.write_day(account_id, day(rev=9), expected_rev)
+    store.write_day(account_id, day(rev=2, uses={}), 1)
+    with pytest.raises(ConflictError):
+        store.write_day(account_id, day(rev=3), 1)
+    with pytest.raises(ConflictError):
+        store.write_day(account_id, day("2026-11-25", rev=2), 1)
+    assert store.days(account_id, "2026-01-01") == [day(rev=2, uses={})]
+
+
+def test_days_come_newest_first(store: Store, account_id: str) -> None:
+    """From a day on; the newest one always, also where it is older."""
+    dates = ["2025-12-31", "2026-01-01", "2026-01-02", "2026-11-24"]
+    for date in dates:
+        store.write_day(account_id, day(date), None)
+    store.write_day(f"{account_id}0", day("2026-11-25"), None)
+    wanted = {"2026-12-01": 1, "2026-11-24": 1, "2026-01-03": 1, "2026-01-01": 3, "2025-01-01": 4}
+    for first, number in wanted.items():
+        found = [one.date for one in store.days(account_id, first)]
+        assert (first, found) == (first, dates[::-1][:number])
+    assert store.newest_day(account_id) == day("2026-11-24")
+
+
+def test_a_year_of_full_days_is_read_whole(store: Store, account_id: str) -> None:
+    """More than one answer of the table holds."""
+    uses = {(f"store-{number:058d}", "auto/tracking_generator"): Used(number, 1) for number in range(1_000)}
+    dates = [f"2026-01-{number:02d}" for number in range(1, 32)]
+    for date in dates:
+        store.write_day(account_id, day(date, uses=uses), None)
+    found = store.days(account_id, "2026-01-02")
+    assert [one.date for one in found] == dates[:0:-1]
+    assert all(one.uses == uses for one in found)
+
+
+def test_an_audit_that_is_behind_stands_in_its_list(store: Store, account_id: str) -> None:
+    """Until it is behind no more; the sweep can put it off meanwhile."""
+    store.write_day(account_id, day(behind_since=NOW_MS), None)
+    shard = shard_of(DUE_AUDITS, "2026-11-24")
+
+    def listed() -> list[Listed]:
+        found = store.list(DUE_AUDITS, NO_ACCOUNT, limit=100, shard=shard)
+        return [one for one in found if one.account_id == account_id]
+
+    (due,) = listed()
+    assert (due.at_ms(), due.item_id) == (NOW_MS, "2026-11-24")
+    assert store.put_off(DUE_AUDITS, due, ("day", due.item_id), lambda times: NOW_MS + times) == 1
+    assert [one.at_ms() for one in listed()] == [NOW_MS + 1]
+    store.write_day(account_id, day(rev=2), 1)
+    assert listed() == []

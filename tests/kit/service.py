@@ -262,7 +262,7 @@ class Service:
     def audit(self, pages: Iterable[Page], *, changed: str | None = None) -> None:
         """Show the audit pages, as the table's stream does: new ones, or all `changed` so (`MODIFY`, `REMOVE`)."""
         event = {"Records": [page_record(page, changed or "INSERT") for page in pages]}
-        getattr(import_module("functions.audit.app"), "handler")(event, Context(60_000))
+        import_module("functions.audit.app").handler(event, Context(60_000))
 
     def republish(self) -> list[str]:
         """Give the republish queue's worker what the queue shows; the bodies of the messages it wants to see again."""

@@ -86,7 +86,7 @@ STORY = (
     Step("audit_pages", None, None),
     Step("balance_get", 200, {"balances.auto_order.available": "119.17", "status": "suspended"}),
     Step("entries_get", 200, {"items.0.kind": "purchased", "items.0.purchase_id": PURCHASE}),
-    Step("usage_get", 200, {"by": "action", "total": "9.99"}),
+    Step("usage_get", 200, {"by": "action", "total": "5.83"}),
     Step("journal_get", 200, {"items.0.version": 2, "items.1.version": 3}),
 )
 

@@ -18,7 +18,8 @@ from .times import format_time
 MAX_PAIRS = 1_000
 """How many pairs of store and action a day tells apart. What further stores consume counts for OTHER_STORES."""
 
-OTHER_STORES = ""
+OTHER_STORES = "~"
+"""No store can be called so, and DynamoDB takes it for a name, which it does not take an empty text for."""
 
 MAX_FINDINGS = 50
 """How many findings a record remembers. One that it remembers suspends nobody a second time."""
