@@ -4,12 +4,13 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
-from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList, Records
+from autocredits.domain.records import NO_ACCOUNT, Listing, Record, RecordKey, RecordList, Records
 from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, list_position, shard_of
 from autocredits.ledger.time_limit import check_time
 
@@ -133,11 +134,17 @@ def _listed(
 ) -> Iterator[Listed]:
     """Where a record stands in a list, or in one shard of it."""
     account_id, key = place
-    for listing in record_from_map(key, json.loads(text)).listings():
+    for listing in _listings(key, text):
         if listing.list == which and shard in (None, shard_of(which, listing.item_id)):
             name = f"{account_id}#{listing.item_id}" if which.shared else listing.item_id
             at_ms = put_off[0] if put_off and which.shared else listing.at_ms
             yield Listed(list_position(at_ms, name), account_id, listing.item_id)
+
+
+@lru_cache(4096)
+def _listings(key: RecordKey, text: str) -> tuple[Listing, ...]:
+    """The lists that a record of this stored form stands in."""
+    return tuple(record_from_map(key, json.loads(text)).listings())
 
 
 def _check_keys(keys: Sequence[RecordKey], most: int | None = None) -> None:
