@@ -24,6 +24,7 @@ PAIRS = "tests/simulation/test_pairs.py"
 SCHEDULES = "tests/simulation/test_schedules.py"
 ACCOUNTS = "tests/simulation/test_accounts.py"
 RESTORES = "tests/simulation/test_restores.py"
+SWEEPS = "tests/simulation/test_sweeps.py"
 PAIR = "pair: "
 """How the names of figures about a pair of deliveries begin; they make a table of their own."""
 FAULTS = ", faults"
@@ -62,6 +63,7 @@ PARTS = (
     Part("random", "up to five deliveries, up to four faults", [f"{SCHEDULES}::test_random_schedules"]),
     Part("accounts", "two accounts with the same ids, in pairs and in batches", [ACCOUNTS]),
     Part("restores", "a table that is restored in part, at any moment", [RESTORES]),
+    Part("sweeps", "the sweep among live traffic and beside itself; pages on their way to the bus", [SWEEPS]),
     Part("engines", "the store in memory is as the engines are", ["tests/engines/test_differential.py"]),
     Part(
         "model",

@@ -24,7 +24,7 @@ class Scenario:
     `accounts` are theirs, one by one, if it is not the same for all. In a `batch` all messages come to one worker at
     once. If the run `loses` something, that is left out by a restore at some moment of it. The state was made
     `earlier_ms` before, with so many `works`; at some moment `passes_ms` more go by. A stream that is looked at still
-    shows the state's two newest pages.
+    shows the two pages of the state that have most to tell.
     """
 
     deliveries: tuple[tuple[str, int], ...]
@@ -60,8 +60,10 @@ class Scenario:
         store = base_store(self.base, self.level, accounts, self.earlier_ms, self.works)
         one = World(scheduler, store.copy())
         if self.has(LAST):
-            newest = sorted(store.pages[accounts[0]])[-2:]
-            one.stream += [page for page in (store.page(accounts[0], version) for version in newest) if page]
+            pages = [
+                page for page in (store.page(accounts[0], version) for version in store.pages[accounts[0]]) if page
+            ]
+            one.stream += sorted(pages, key=lambda page: len(page.entries))[-2:]
         return one
 
     def workers(self, deliveries: Sequence[Delivery]) -> list[Worker]:

@@ -5,6 +5,7 @@ They are sent again as AWS does it: a schedule comes again, the stream shows a b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +32,7 @@ MAX_PAGES = 10
 def _again_if_unavailable(handler: Handler) -> Handler:
     """What AWS does again because it failed: 503, as a request would be told."""
 
+    @wraps(handler)
     def call(event: Event, context: Any) -> dict[str, Any]:
         try:
             handler(event, context)
