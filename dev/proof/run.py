@@ -145,7 +145,8 @@ def pair_table(lines: Sequence[Line]) -> str:
         for name, count in runs.items()
         if FAULTS not in name
     }
-    kinds = list(dict.fromkeys(first for first, _ in pairs))
+    met = [*(first for first, _ in pairs), *(second for _, second in pairs if second != "redelivery")]
+    kinds = list(dict.fromkeys(met))
     rows = [["", "redelivery", *(f"{number}" for number, _ in enumerate(kinds, start=1))]]
     for number, kind in enumerate(kinds, start=1):
         others = [pairs.get((kind, other)) or pairs.get((other, kind), "") for other in kinds[:number]]
