@@ -21,6 +21,9 @@ reset: .venv/done ## forget its data
 dead-letters: .venv/done ## list dead letters, on AWS with STACK=… or QUEUE_URL=… (REASON=… some; REDRIVE=1 puts them back)
 	@$(BIN)/python -m dev.stack.dead_letters
 
+republish: .venv/done ## make the events of all pages since SINCE=TIME again (ACCOUNT=… some; on AWS with STACK=…)
+	@PYTHONPATH=layers/common:. $(BIN)/python -m dev.stack.republish
+
 restore-check: .venv/done ## what a point-in-time restore has torn in TABLE=… (REPAIR=1 mends it; see docs/runbook.md)
 	@PYTHONPATH=layers/common:. $(BIN)/python -m dev.restore.check
 
@@ -71,4 +74,4 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	@dev/venv.sh .venv-sam requirements/sam.txt
 	@touch $@
 
-.PHONY: help run token reset dead-letters restore-check test test-fast prove mutants check build sam-local test-sam docker requirements
+.PHONY: help run token reset dead-letters republish restore-check test test-fast prove mutants check build sam-local test-sam docker requirements

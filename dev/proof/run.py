@@ -24,6 +24,7 @@ PAIRS = "tests/simulation/test_pairs.py"
 SCHEDULES = "tests/simulation/test_schedules.py"
 ACCOUNTS = "tests/simulation/test_accounts.py"
 RESTORES = "tests/simulation/test_restores.py"
+SWEEPS = "tests/simulation/test_sweeps.py"
 PAIR = "pair: "
 """How the names of figures about a pair of deliveries begin; they make a table of their own."""
 FAULTS = ", faults"
@@ -62,6 +63,7 @@ PARTS = (
     Part("random", "up to five deliveries, up to four faults", [f"{SCHEDULES}::test_random_schedules"]),
     Part("accounts", "two accounts with the same ids, in pairs and in batches", [ACCOUNTS]),
     Part("restores", "a table that is restored in part, at any moment", [RESTORES]),
+    Part("sweeps", "the sweep among live traffic and beside itself; pages on their way to the bus", [SWEEPS]),
     Part("engines", "the store in memory is as the engines are", ["tests/engines/test_differential.py"]),
     Part(
         "model",
@@ -143,7 +145,8 @@ def pair_table(lines: Sequence[Line]) -> str:
         for name, count in runs.items()
         if FAULTS not in name
     }
-    kinds = list(dict.fromkeys(first for first, _ in pairs))
+    met = [*(first for first, _ in pairs), *(second for _, second in pairs if second != "redelivery")]
+    kinds = list(dict.fromkeys(met))
     rows = [["", "redelivery", *(f"{number}" for number, _ in enumerate(kinds, start=1))]]
     for number, kind in enumerate(kinds, start=1):
         others = [pairs.get((kind, other)) or pairs.get((other, kind), "") for other in kinds[:number]]

@@ -11,19 +11,20 @@ from typing import Any
 import stripe
 from stripe.params.checkout import SessionListParams
 
-from autocredits.adapters.dynamo import DynamoStore
 from autocredits.domain.money import format_amount
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import EXPIRES_MS, Purchase
 from autocredits.domain.records import RecordKey
 from autocredits.domain.times import DAY_MS, HOUR_MS
 from autocredits.ledger.lists import read_purchase
-from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.ports import Store, UnavailableError
 from dev.restore.judge import Change, Finding, finding
 from dev.restore.walk import Screening
 from functions.purchase.payments.port import Provider
 from functions.purchase.payments.stripe import Stripe
 from functions.purchase.payments.stripe_events import owner_of, paid
+
+PER_PAGE = 100
 
 Open = Callable[[str], Provider | None]
 """The provider of a name; None if it is not set up. Raises UnavailableError."""
@@ -33,7 +34,7 @@ Open = Callable[[str], Provider | None]
 class Providers:
     """The payment providers, asked about the purchases of a table."""
 
-    store: DynamoStore
+    store: Store
     open: Open
     now_ms: Callable[[], int]
 
@@ -107,7 +108,7 @@ class Providers:
 def paid_sessions(provider: Stripe, since_ms: int) -> Iterator[dict[str, Any]]:
     """Stripe's checkout sessions that began since and are paid."""
     client = stripe.StripeClient(provider.api_key, base_addresses={"api": provider.api_base}, max_network_retries=3)
-    asked: SessionListParams = {"created": {"gte": since_ms // 1000}, "status": "complete", "limit": 100}
+    asked: SessionListParams = {"created": {"gte": since_ms // 1000}, "status": "complete", "limit": PER_PAGE}
     for session in client.v1.checkout.sessions.list(params=asked).auto_paging_iter():
         if session.payment_status == "paid":
             yield session.to_dict()

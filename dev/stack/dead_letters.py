@@ -87,8 +87,7 @@ def find_queues() -> Queues:
             raise SystemExit(f"error: {queue_url} is the dead-letter queue of {len(sources)} queues, not of one")
         return Queues(sqs, sources[0], queue_url)
     if stack := os.environ.get("STACK"):
-        [described] = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+        outputs = deploy.outputs_on_aws(stack)
         if not {"OrdersQueueUrl", "DeadLetterQueueUrl"} <= outputs.keys():
             raise SystemExit(f"error: the stack {stack} is none of autocredits: it has no output DeadLetterQueueUrl")
         return Queues(boto3.client("sqs"), outputs["OrdersQueueUrl"], outputs["DeadLetterQueueUrl"])

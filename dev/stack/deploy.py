@@ -70,8 +70,17 @@ def deploy(template: Template, packages: dict[str, Package], places: Places) -> 
 
 def outputs(places: Places) -> dict[str, str]:
     """The stack's outputs by name."""
-    [stack] = client("cloudformation", places).describe_stacks(StackName=STACK)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    return _outputs(client("cloudformation", places), STACK)
+
+
+def outputs_on_aws(stack: str) -> dict[str, str]:
+    """Those of a stack on AWS, by the credentials and region of the environment."""
+    return _outputs(boto3.client("cloudformation"), stack)
+
+
+def _outputs(cloudformation: Any, stack: str) -> dict[str, str]:
+    [described] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
 
 
 def api_id(places: Places) -> str:

@@ -20,6 +20,7 @@ from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.state import Balance
 from autocredits.domain.work.calls import ResendOrder
 from autocredits.domain.work.expiry import ExpireHold
+from autocredits.domain.work.record import Work
 from dev.restore.check import DONE, Line, ServingError
 from functions.purchase.checkout import purchase_id_of
 from functions.purchase.payments.port import Provider
@@ -209,6 +210,49 @@ def test_the_request_of_a_lost_page_is_like_new(tables: Callable[[], Table]) -> 
     assert table.do(torn.again) == "debited"
     assert table.do(torn.again) == "replayed"
     assert table.balances() == torn.balances
+
+
+def test_an_order_that_is_lost_is_queued_again_by_its_key(tables: Callable[[], Table]) -> None:
+    """Nothing in the table tells of it, but a retry with the same key does, and is answered as before."""
+    torn = story(tables(), CASES["an order that is queued"])
+    table = tables()
+    table.put({place: item for place, item in torn.after.items() if place[1] != "work"})
+    assert table.check(repair=True) == []
+    assert [table.do(torn.again), table.do(torn.again)] == ["queued", "replayed"]
+    assert isinstance(table.store.read(ACCOUNT_ID, [("order", "o1")])["order", "o1"], Work)
+
+
+def test_a_purchase_that_is_lost_is_started_again_by_its_key(tables: Callable[[], Table]) -> None:
+    """It is the same purchase, by the same id, so that its provider knows it."""
+    torn = story(tables(), CASES["a start"])
+    table = tables()
+    table.put({place: item for place, item in torn.after.items() if place[1] != "purchase"})
+    assert table.check(repair=True) == []
+    assert [table.do(torn.again), table.do(torn.again)] == ["pending", "replayed"]
+    assert isinstance(table.store.read(ACCOUNT_ID, [("purchase", PURCHASE)])["purchase", PURCHASE], Purchase)
+
+
+def test_a_purchase_whose_key_is_lost_is_not_started_anew(tables: Callable[[], Table]) -> None:
+    """It is credited, and stays so."""
+    torn = story(tables(), CASES["a grant"])
+    table = tables()
+    table.put({place: item for place, item in torn.after.items() if place[0] != f"account#{ACCOUNT_ID}#key#{BUYS}"})
+    assert table.check(repair=True) == []
+    assert [table.do(buy()), table.do(buy())] == ["credited", "replayed"]
+    assert table.balances() == torn.balances
+
+
+def test_records_of_an_account_without_a_journal_are_told(tables: Callable[[], Table]) -> None:
+    """The account has to be opened again; what its pages did is undone."""
+    torn = story(tables(), [buy, lambda: debit(order())])
+    table = tables()
+    table.put({place: item for place, item in torn.after.items() if not is_page(place)})
+    lines = table.check(repair=True)
+    assert ("account.lost", "reported") in {(line.what, line.did) for line in lines}
+    assert {line.what for line in open_lines(lines)} == {"account.lost"}
+    assert table.do(OpenAccount(PLATFORM, "active")) == "opened"
+    assert open_lines(table.check()) == []
+    assert table.do(torn.again) == "debited"
 
 
 def test_a_resent_order_whose_page_is_lost_can_be_resent(tables: Callable[[], Table]) -> None:

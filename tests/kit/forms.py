@@ -15,11 +15,14 @@ from typing import Any
 import boto3
 import pytest
 
+from autocredits.adapters.clock import SystemClock
+from autocredits.bootstrap import ledger
 from autocredits.domain import decide, journal
 from autocredits.domain.decide import Draft
 from autocredits.domain.journal import Entry, Page, hash_of
 from autocredits.domain.records import Record, RecordKey
 from autocredits.domain.state import State
+from autocredits.domain.work.expiry import ExpireHold
 from autocredits.domain.work.record import Work
 from functions.purchase.payments.sandbox import sign
 from tests.kit.service import Context, Service, handler_of, http_event, sourcing, work
@@ -41,6 +44,7 @@ def tell(service: Service) -> None:
     charge(service)
     use_the_queue(service)
     buy(service)
+    forget(service)
 
 
 def open_and_correct(service: Service) -> None:
@@ -151,6 +155,16 @@ def buy_otherwise(service: Service) -> None:
     hear(in_vain, "payment.succeeded", "50.00")
     hear(in_vain, "payment.refunded", "50.00")
     hear(in_vain, "refund.failed", "20.00", refund_id="re_1")
+
+
+def forget(service: Service) -> None:
+    """A hold that nobody settles, and what becomes of it a minute later."""
+    held = {**work("H-4", "fba", "bce", cost="10.00"), "expires_in": 60}
+    assert service.call("POST", f"{BASE}/holds", held, key="hold-H-4").status == 201
+    now_ms = SystemClock.now_ms
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SystemClock, "now_ms", lambda clock: now_ms(clock) + 61_000)
+        assert ledger().execute("acme", ExpireHold("order", "H-4")).done.did == "expired"
 
 
 def start(service: Service, name: str, body: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
-from autocredits.domain.records import NO_ACCOUNT, Record, RecordKey, RecordList, Records
+from autocredits.domain.records import NO_ACCOUNT, Listing, Record, RecordKey, RecordList, Records
 from autocredits.domain.usage import Day, day_from_map
 from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, StoredPage, list_position, shard_of
 from autocredits.ledger.time_limit import check_time
@@ -26,6 +26,7 @@ class MemoryStore:
     pages: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     records: dict[tuple[str, RecordKey], str] = field(default_factory=dict)
     put_off_to: dict[tuple[str, RecordKey], tuple[int, int]] = field(default_factory=dict)
+    listings: dict[tuple[RecordKey, str], tuple[Listing, ...]] = field(default_factory=dict, compare=False, repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def head(self, account_id: str) -> Page | None:
@@ -109,7 +110,7 @@ class MemoryStore:
             stored = list(self.records.items())
             put_off = dict(self.put_off_to)
         listed = sorted(
-            {item for place, text in stored for item in _listed(which, place, text, shard, put_off.get(place))}
+            {item for place, text in stored for item in self._listed(which, place, text, shard, put_off.get(place))}
         )
         beyond = [
             item
@@ -119,12 +120,30 @@ class MemoryStore:
         ]
         return beyond[:limit]
 
+    def _listed(
+        self,
+        which: RecordList,
+        place: tuple[str, RecordKey],
+        text: str,
+        shard: int | None,
+        put_off: tuple[int, int] | None,
+    ) -> Iterator[Listed]:
+        """Where a record stands in a list, or in one shard of it. Each stored form is read once."""
+        account_id, key = place
+        if (key, text) not in self.listings:
+            self.listings[key, text] = tuple(record_from_map(key, json.loads(text)).listings())
+        for listing in self.listings[key, text]:
+            if listing.list == which and shard in (None, shard_of(which, listing.item_id)):
+                name = f"{account_id}#{listing.item_id}" if which.shared else listing.item_id
+                at_ms = put_off[0] if put_off and which.shared else listing.at_ms
+                yield Listed(list_position(at_ms, name), account_id, listing.item_id)
+
     def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
         """Show it later, until it is written again."""
         check_time()
         with self.lock:
             place = _place(listed.account_id, key)
-            shown = _listed(which, place, self.records.get(place, "{}"), None, self.put_off_to.get(place))
+            shown = self._listed(which, place, self.records.get(place, "{}"), None, self.put_off_to.get(place))
             if place not in self.records or listed not in set(shown):
                 return 0
             times = self.put_off_to.get(place, (0, 0))[1] + 1
@@ -155,18 +174,6 @@ class MemoryStore:
 def _place(account_id: str, key: RecordKey) -> tuple[str, RecordKey]:
     """Where a record lies: payments and coupons belong to no account."""
     return (NO_ACCOUNT if key[0] in GLOBAL_KINDS else account_id), key
-
-
-def _listed(
-    which: RecordList, place: tuple[str, RecordKey], text: str, shard: int | None, put_off: tuple[int, int] | None
-) -> Iterator[Listed]:
-    """Where a record stands in a list, or in one shard of it."""
-    account_id, key = place
-    for listing in record_from_map(key, json.loads(text)).listings():
-        if listing.list == which and shard in (None, shard_of(which, listing.item_id)):
-            name = f"{account_id}#{listing.item_id}" if which.shared else listing.item_id
-            at_ms = put_off[0] if put_off and which.shared else listing.at_ms
-            yield Listed(list_position(at_ms, name), account_id, listing.item_id)
 
 
 def _check_keys(keys: Sequence[RecordKey], most: int | None = None) -> None:

@@ -53,6 +53,10 @@ class StoreView:
         """A list."""
         return self.inner.list(which, account_id, start=start, newest_first=newest_first, limit=limit, shard=shard)
 
+    def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
+        """Show it later."""
+        return self.inner.put_off(which, listed, key, until_ms)
+
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
     ) -> None:

@@ -118,6 +118,8 @@ class StripeDouble:
         match [method, *path.strip("/").split("/")]:
             case ["POST", "v1", "checkout", "sessions"]:
                 return Answer(200, self._create_session(form))
+            case ["GET", "v1", "checkout", "sessions"]:
+                return Answer(200, self._list_sessions(query))
             case ["POST", "v1", "checkout", "sessions", session_id, "expire"]:
                 return Answer(200, self._expire_session(session_id))
             case ["GET", "v1", "checkout", "sessions", session_id]:
@@ -156,6 +158,7 @@ class StripeDouble:
             "id": f"cs_test_{number}",
             "object": "checkout.session",
             "url": f"https://checkout.stripe.com/c/pay/cs_test_{number}",
+            "created": int(self.now_s()),
             "mode": form["mode"],
             "status": "open",
             "payment_status": "unpaid",
@@ -168,6 +171,16 @@ class StripeDouble:
         }
         self.sessions[session["id"]] = session | {"_intent": _metadata(form, "payment_intent_data[metadata]")}
         return session
+
+    def _list_sessions(self, query: dict[str, str]) -> Object:
+        """A page of those with a status that began since, the newest first."""
+        self._let_expire()
+        since, status = int(query["created[gte]"]), query["status"]
+        wanted = [one for one in self.sessions.values() if one["created"] >= since and one["status"] == status][::-1]
+        names = [one["id"] for one in wanted]
+        rest = wanted[names.index(query["starting_after"]) + 1 :] if "starting_after" in query else wanted
+        page = rest[: int(query["limit"])]
+        return {"object": "list", "url": "/v1/checkout/sessions", "has_more": len(rest) > len(page), "data": page}
 
     def _expire_session(self, session_id: str) -> Object:
         meanwhile, self.meanwhile = self.meanwhile, None

@@ -15,12 +15,18 @@ from autocredits.domain.work.record import Work, work_from_map
 from tests.kit.books import UNITS, hash_of
 from tests.kit.deliveries import Request
 from tests.simulation.deliveries import Delivery, Try
+from tests.simulation.telling import check_events
 from tests.simulation.violations import cents, expect
 from tests.simulation.world import NEVER, World, place_of
 
 CELLS = {"none": 100, "bce": 133, "qtrack": 250, "tracking_generator": 200}
 FREE = {"auto_order": "5.00"}
 """What a new account gets."""
+
+ENDS = ("captured", "released", "expired")
+"""How what was held may end."""
+
+NEVER_MS = 10**15
 
 Journal = Sequence[Page]
 """The pages of an account as they lay in the table at some moment, oldest first."""
@@ -100,8 +106,11 @@ class Books:
     def check(self) -> None:
         """Everything. Raises Violation."""
         self.check_pages()
+        self.check_ended()
+        self.check_failed()
         self.check_held()
         self.check_once()
+        self.check_told()
         self.check_opened()
         self.check_asked_for()
 
@@ -142,6 +151,47 @@ class Books:
     def _records(self) -> Iterator[tuple[tuple[str, RecordKey], str]]:
         yield from self.world.store.records.items()
 
+    def check_ended(self) -> None:
+        """What was held for a part ends once, all of it, and expires when its time is over or with its order."""
+        if self.is_torn():
+            return
+        held: dict[tuple[Any, ...], Entry] = {}
+        for page, entry in self.entries:
+            name = (entry.order_id, entry.product_id, entry.attempt, entry.part, entry.unit)
+            if entry.part is None:
+                continue
+            if entry.kind == "held":
+                expect("ended", name not in held, entry)
+                held[name] = entry
+            elif entry.kind in ENDS:
+                begun = held.pop(name, None)
+                expect("ended", begun and begun.held == -entry.held, (begun, entry))
+                over = begun is not None and (begun.expires_at or NEVER_MS) <= page.at
+                expect("early", entry.kind != "expired" or over or _goes_with_order(page, entry), (page.at, begun))
+
+    def check_failed(self) -> None:
+        """Work whose first part was given back has failed; nothing of failed work is open."""
+        for (name, key), text in self._records():
+            if name == self.account_id and key[0] in ("order", "product"):
+                work = work_from_map(json.loads(text))
+                ended = {part: one.status for part, one in work.parts.items() if part != "tracking"}
+                gone = set(ended.values()) & {"released", "expired"}
+                expect("failed", not gone or work.status in ("failed", "rejected"), work)
+                expect("failed", "expired" not in gone or work.status == "failed", work)
+                expect("failed", work.status != "failed" or not work.open_parts(), work)
+
+    def is_torn(self) -> bool:
+        """Whether a part of the account's table was lost."""
+        return bool(self.lost_pages) or any(name == self.account_id for name, _ in self.world.lost)
+
+    def check_told(self) -> None:
+        """Every page of the run is told whole, by events that are made of it alone."""
+        before: Page | None = None
+        for page in self.pages:
+            if self._is_of_run(page):
+                check_events(before, page)
+            before = page
+
     def check_once(self) -> None:
         """One page per key, one charge per (work, part, method): one more if the record that tells of it was lost."""
         by_key: dict[str, set[str]] = {}
@@ -176,6 +226,7 @@ class Books:
             if self._is_of_run(page):
                 expect("foreign", any(_asks_for(entry, *one) for one in requests), (self.account_id, entry))
         named = {key for _, one in requests for key in (("key", one.key), one.work)}
+        named |= {_work_of(entry) for _, entry in self.ever if entry.actor in ("autocredits", "system:sweep")}
         for (name, key), text in self._records():
             changed = self.world.begun_with.get((name, key)) != text
             if name == self.account_id and key[0] in ("key", "order", "product") and changed:
@@ -241,9 +292,23 @@ def _asks_for(entry: Entry, kind: str, request: Request) -> bool:
         return kind in ("standing", "settings") and changes.items() <= asked.items()
     if _buys(entry):
         return entry.purchase_id == request.purchase
-    by_key = entry.key is None or entry.key == request.key
-    work = ("order", entry.order_id) if entry.order_id else ("product", entry.product_id) if entry.product_id else None
-    return by_key and work == request.work
+    if entry.kind == "expired":
+        return kind == "sweep"
+    if kind in ("queue", "sweep"):
+        return kind == "queue" and (entry.actor, entry.kind in ("held", "refused")) == ("autocredits", True)
+    return (entry.key is None or entry.key == request.key) and _work_of(entry) == request.work
+
+
+def _work_of(entry: Entry) -> tuple[str, str] | None:
+    return ("order", entry.order_id) if entry.order_id else ("product", entry.product_id) if entry.product_id else None
+
+
+def _goes_with_order(page: Page, entry: Entry) -> bool:
+    """Whether a part of an order expires because the order does."""
+    with_it = [
+        one for one in page.entries if (one.kind, one.part, one.order_id) == ("expired", "order", entry.order_id)
+    ]
+    return entry.part != "order" and bool(with_it)
 
 
 def _stored(name: str, value: Any) -> Any:

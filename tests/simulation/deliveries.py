@@ -9,9 +9,21 @@ from typing import Any
 
 from functions.account import app as account_app
 from functions.consume import app as consume_app
-from tests.kit.deliveries import ACCOUNT, KINDS, Request, fba_order, http, make_code, make_last, order, path_of
+from tests.kit.deliveries import (
+    ACCOUNT,
+    BEGIN_MS,
+    KINDS,
+    Request,
+    fba_order,
+    http,
+    make_code,
+    make_last,
+    order,
+    path_of,
+)
 from tests.kit.service import Context, Event
 from tests.simulation.scheduler import ALL, Call, Worker
+from tests.simulation.sweeps import LAST
 from tests.simulation.world import SimStore, World, within
 
 MAX_TRIES = 8
@@ -68,9 +80,11 @@ class Delivery:
     def comes_back_later(self) -> bool:
         """Whether it is sent again only once all others have gone on, as a message that was deferred.
 
-        A client who is told 503 because a start is under way asks again when that has gone on.
+        A client who is told 503 because a start is under way asks again when that has gone on. The stream shows what all
+        others have done.
         """
-        return bool(self.tries) and (self.request.door != "http" or self.kind in ("checkout", "cancel"))
+        again = bool(self.tries) and (self.request.door != "http" or self.kind in ("checkout", "cancel"))
+        return again or self.kind in LAST
 
     def event(self, number: int) -> Event:
         """The event of a try: gateway and queue give each an id of its own, also where the same is sent twice."""
@@ -112,6 +126,12 @@ def deliver(deliveries: Sequence[Delivery]) -> None:
             one.tries[-1].ended = world.step()
 
 
+def deliver_in_turn(deliveries: Sequence[Delivery]) -> None:
+    """Send each once the one before is over."""
+    for one in deliveries:
+        deliver([one])
+
+
 def _batch(events: Sequence[Event]) -> Event:
     return {"Records": [record for event in events for record in event["Records"]]}
 
@@ -124,19 +144,22 @@ def _own(answer: dict[str, Any], event: Event) -> dict[str, Any]:
     return {"batchItemFailures": [one for one in answer["batchItemFailures"] if one["itemIdentifier"] in own]}
 
 
-def _steps(base: str, account: str, number: int) -> Sequence[Request]:
-    """What has happened to the works of a number before the run begins."""
+def _steps(base: str, account: str, number: int) -> Sequence[Request | None]:
+    """What has happened to the works of a number before the run begins. What comes after None happened lately."""
     made = {name: kind.make(number, account) for name, kind in KINDS.items()}
     requested, converting = made["auto_order.requested"], made["tracking_conversion.requested"]
+    placed, completed = made["auto_order.placed"], made["tracking_conversion.completed"]
 
     def plain(wanted: Mapping[str, str]) -> Request:
         return http(consume_app.handler, "POST", f"{path_of(account)}/debits", wanted, key=f"plain-{number}")
 
-    return {
+    steps: dict[str, Sequence[Request | None]] = {
         "new": [],
         "held": [requested],
         "failed": [requested, made["auto_order.failed"]],
         "queued": [made["order"]],
+        "placed": [requested, placed],
+        "partly": [requested, completed, None, converting],
         "ordered": [plain(order(number, "none"))],
         "converting": [plain(order(number, "none")), converting],
         "sourcing": [made["sourcing.requested"]],
@@ -150,29 +173,36 @@ def _steps(base: str, account: str, number: int) -> Sequence[Request]:
         "disputed": [made["start"], made["paid"], made["disputed"]],
         "waiting": [made["start"], made["paid otherwise"]],
         "coupon": [made["coupon made"]] if account == ACCOUNT else [],
-    }[base]
+    }
+    return steps[base]
 
 
 @cache
-def base_store(base: str, level: str, accounts: tuple[str, ...] = (ACCOUNT,)) -> SimStore:
-    """The store of accounts in a state, with so much available, made by the handlers themselves."""
+def base_store(
+    base: str, level: str, accounts: tuple[str, ...] = (ACCOUNT,), earlier_ms: int = EARLIER_MS, works: int = 2
+) -> SimStore:
+    """The store of accounts in a state, with so much available, made so long ago by the handlers themselves."""
     one = World(None, SimStore())
-    one.at_ms -= EARLIER_MS
+    one.at_ms -= earlier_ms
     with within(one):
         for code in (make_code(1), make_code(2), make_last()):
             _do(code)
         for account in accounts:
             if base != "unopened":
-                _make_account(one, account, base, level)
+                _make_account(one, account, base, level, works)
     return one.store
 
 
-def _make_account(one: World, account: str, base: str, level: str) -> None:
+def _make_account(one: World, account: str, base: str, level: str, works: int) -> None:
     opening = {"orders_processor": "active", "opening": {"auto_order": "25.00", "managed": "200.00"}}
     _do(http(account_app.handler, "PUT", path_of(account), opening))
-    for number in (1, 2):
+    _do(http(account_app.handler, "PUT", f"{path_of(account)}/settings", {"low_balance": "1.00"}))
+    for number in range(1, works + 1):
         for step in _steps(base, account, number):
-            _do(step)
+            if step is None:
+                one.at_ms = BEGIN_MS - EARLIER_MS
+            else:
+                _do(step)
     head = one.store.head(account)
     for unit, wanted in LEVELS[level].items():
         missing = wanted - (head.state.balance(unit).available() if head else 0)

@@ -6,13 +6,15 @@ from itertools import combinations_with_replacement
 from random import Random
 
 from tests.kit.deliveries import ACCOUNT, BUYING, FBA, KINDS
-from tests.simulation.deliveries import RICH, SHORT, TIGHT, Delivery, base_store, deliver
+from tests.simulation.afterwards import Afterwards
+from tests.simulation.deliveries import EARLIER_MS, RICH, SHORT, TIGHT, Delivery, base_store, deliver, deliver_in_turn
 from tests.simulation.restores import Restore
 from tests.simulation.scheduler import Chooser, Randomly, Replay, Scheduler, Systematic, Worker
+from tests.simulation.sweeps import LAST, LONG_AGO_MS, MEETING, MORE_KINDS, OF_NEW_WORK, Passing
 from tests.simulation.truth import Aftermath, check_replays
 from tests.simulation.world import World, within
 
-NAMES = "abcdefgh"
+NAMES = "abcdefghi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,9 @@ class Scenario:
     """Deliveries, each a kind and the number of the work that it is about, that meet in a state of the world.
 
     `accounts` are theirs, one by one, if it is not the same for all. In a `batch` all messages come to one worker at
-    once. If the run `loses` something, that is left out by a restore at some moment of it.
+    once. If the run `loses` something, that is left out by a restore at some moment of it. The state was made
+    `earlier_ms` before, with so many `works`; at some moment `passes_ms` more go by. A stream that is looked at still
+    shows the two pages of the state that have most to tell.
     """
 
     deliveries: tuple[tuple[str, int], ...]
@@ -29,6 +33,9 @@ class Scenario:
     accounts: tuple[str, ...] = ()
     batch: bool = False
     loses: str | None = None
+    earlier_ms: int = EARLIER_MS
+    works: int = 2
+    passes_ms: int = 0
 
     def pair(self) -> str:
         """The kinds that meet; a redelivery is a kind that meets itself."""
@@ -43,21 +50,33 @@ class Scenario:
         """Its deliveries, in a world."""
         accounts = self.accounts or (ACCOUNT,) * len(self.deliveries)
         return [
-            Delivery(kind, KINDS[kind].make(number, account), one, name, account)
+            Delivery(kind, MORE_KINDS[kind].make(number, account), one, name, account)
             for name, account, (kind, number) in zip(NAMES, accounts, self.deliveries, strict=False)
         ]
 
     def world(self, scheduler: Scheduler) -> World:
         """A world of its own."""
         accounts = tuple(dict.fromkeys(self.accounts)) or (ACCOUNT,)
-        return World(scheduler, base_store(self.base, self.level, accounts).copy())
+        store = base_store(self.base, self.level, accounts, self.earlier_ms, self.works)
+        one = World(scheduler, store.copy())
+        if self.has(LAST):
+            pages = [
+                page for page in (store.page(accounts[0], version) for version in store.pages[accounts[0]]) if page
+            ]
+            one.stream += sorted(pages, key=lambda page: len(page.entries))[-2:]
+        return one
 
     def workers(self, deliveries: Sequence[Delivery]) -> list[Worker]:
         """Who delivers them: one for each, one for all messages of a batch, and the restore."""
         messages = [one for one in deliveries if self.batch and one.request.door == "queue"]
-        workers = [Worker(one.name, one.behave) for one in deliveries if one not in messages]
+        told = [one for one in deliveries if one.kind in LAST]
+        workers = [Worker(one.name, one.behave) for one in deliveries if one not in (*messages, *told)]
         if messages:
             workers.append(Worker(messages[0].name, lambda _: deliver(messages)))
+        if told:
+            workers.append(Worker(told[0].name, lambda _: deliver_in_turn(told)))
+        if self.passes_ms:
+            workers.append(Worker("time", Passing(deliveries[0].world, self.passes_ms).behave))
         if self.loses:
             workers.append(Worker("restore", Restore(deliveries[0].world, self.loses, deliveries).behave))
         return workers
@@ -87,6 +106,17 @@ def pairs() -> list[Scenario]:
         for one, other in numbers:
             meeting = ((first, one), (second, other))
             found += [Scenario(meeting, base, level) for base in bases for level in levels(base, trades)]
+    return found
+
+
+def sweep_pairs() -> list[Scenario]:
+    """A sweep and each kind that may meet it at work that is due, and new work that what expires may pay for."""
+    found = []
+    for base, kinds in MEETING.items():
+        found += [Scenario((("sweep", 1), (kind, 1)), base, RICH, earlier_ms=LONG_AGO_MS, works=1) for kind in kinds]
+    found += [
+        Scenario((("sweep", 1), (kind, 2)), "held", TIGHT, earlier_ms=LONG_AGO_MS, works=1) for kind in OF_NEW_WORK
+    ]
     return found
 
 
@@ -125,6 +155,8 @@ def play(scenario: Scenario, chooser: Chooser, *, faults: int, swapping: bool = 
             if finished:
                 Aftermath(one, deliveries).check()
                 check_replays(deliveries)
+                if scenario.has(["sweep"]) and not scenario.loses:
+                    Afterwards(one).check()
         except Exception as error:
             error.add_note(f"replay({scenario}, {scheduler.trace})")
             raise

@@ -220,7 +220,6 @@ class Scheduler:
         Environment().enter()
         for thread in threads:
             if not thread.dead:
-                thread.gr_context = None
                 thread.throw(Ended)
         Environment().enter()
 

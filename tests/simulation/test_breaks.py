@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autocredits.domain import journal
+from autocredits.domain import events, journal
 from autocredits.domain.accounts import ChangeStanding, OpenAccount
 from autocredits.domain.decide import Done, Draft, RecordWrite
 from autocredits.domain.errors import BrokenInvariantError, Problem
@@ -20,22 +20,30 @@ from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import Purchase, read_purchase
 from autocredits.domain.records import KeyRecord, RecordKey, Records
 from autocredits.domain.state import check_sufficient
-from autocredits.domain.work import charging, lifecycle
+from autocredits.domain.work import charging, expiry, lifecycle
+from autocredits.domain.work.calls import SettleHold
+from autocredits.domain.work.messages import WorkRequested
 from autocredits.domain.work.record import Work
-from autocredits.edge import batches, problems, views
+from autocredits.edge import batches, problems, publishing, retries, views
 from autocredits.edge.bodies import OpenBody
+from autocredits.edge.events import bus_events
 from autocredits.edge.http import Request
+from autocredits.ledger import sweeping
 from autocredits.ledger.commit import Accepted, Ledger
-from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.ports import Listed, UnavailableError
+from autocredits.ledger.sending import send_if_queued
 from functions.purchase import webhooks
 from functions.purchase.checkout import handle_webhook
+from functions.sweep import app as sweep_app
 from tests.kit.books import hash_of
 from tests.kit.deliveries import ACCOUNT, COST, OTHER_ACCOUNT
 from tests.kit.memory import MemoryStore
-from tests.simulation.deliveries import RICH, SHORT, TIGHT
+from tests.simulation.deliveries import EARLIER_MS, RICH, SHORT, TIGHT
 from tests.simulation.runs import Scenario, exhaust
+from tests.simulation.scheduler import ALL, Call
+from tests.simulation.sweeps import LONG_AGO_MS
 from tests.simulation.violations import Violation
-from tests.simulation.world import SimStore, SimStorePort, simulated, world
+from tests.simulation.world import SimStore, SimStorePort, place_of, simulated, world
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], None]
@@ -200,7 +208,7 @@ def _answer_by_the_clock(patch: Patch) -> None:
 
 
 def _no_dead_letters(patch: Patch) -> None:
-    patch.setattr(batches, "_bury", lambda *_: None)
+    patch.setattr(retries, "_bury", lambda *_: None)
 
 
 def _any_maker(patch: Patch) -> None:
@@ -364,6 +372,129 @@ def _stumble(patch: Patch) -> None:
     patch.setattr(views, "debit_view", lambda _: json.loads("{"))
 
 
+def _ends_again(patch: Patch) -> None:
+    """What has been captured is overdue as well."""
+
+    def overdue_parts(self: Work, now_ms: int) -> tuple[str, ...]:
+        over = {name: part.status for name, part in self.parts.items() if part.expires_at <= now_ms}
+        return tuple(name for name, status in over.items() if status == "open" or (name, status) in CAPTURED)
+
+    patch.setattr(Work, "overdue_parts", overdue_parts)
+
+
+CAPTURED = (("tracking", "captured"),)
+
+
+def _whatever_is_open(patch: Patch) -> None:
+    """The sweep does not look at the time."""
+    patch.setattr(Listed, "at_ms", lambda _: 0)
+    patch.setattr(Work, "overdue_parts", lambda self, _: self.open_parts())
+
+
+def _forgets_to_fail(patch: Patch) -> None:
+    patch.setattr(
+        expiry,
+        "settle_part",
+        lambda draft, work, *more: replace(lifecycle.settle_part(draft, work, *more), status=work.status, reason=None),
+    )
+
+
+def _expires_nothing(patch: Patch) -> None:
+    patch.setattr(sweep_app, "expire_hold", lambda *_: "nothing")
+
+
+def _sends_a_new_attempt(patch: Patch) -> None:
+    patch.setattr(
+        sweeping,
+        "send_if_queued",
+        lambda queue, account_id, work: send_if_queued(queue, account_id, replace(work, attempt=work.attempt + 1)),
+    )
+
+
+def _sends_nothing(patch: Patch) -> None:
+    patch.setattr(sweeping, "send_if_queued", lambda *_: None)
+
+
+def _put_off_as_it_was(patch: Patch) -> None:
+    """Who puts a record off writes it whole, as it was read."""
+
+    def put_off(self: SimStorePort, which: Any, listed: Listed, key: RecordKey, until_ms: Any) -> int:
+        place, records = place_of(listed.account_id, key), self.world.store.records
+        text = self.world.call(Call("read", lambda: records[place]))
+
+        def perform() -> int:
+            records[place] = text
+            return self.world.store.put_off(which, listed, key, until_ms)
+
+        times: int = self.world.call(Call("put off", perform, items=ALL, writes=True))
+        return times
+
+    patch.setattr(SimStorePort, "put_off", put_off)
+
+
+def _no_room(patch: Patch) -> None:
+    def check_room(_: Work) -> None:
+        raise Problem("too_many_attempts")
+
+    patch.setattr(Work, "check_room", check_room)
+
+
+def _a_duplicate(patch: Patch) -> None:
+    """A message that names its attempt changes nothing."""
+    patch.setattr(WorkRequested, "decide", lambda *_: Done(did="duplicate"))
+
+
+def _settled_already(patch: Patch) -> None:
+    def decide(*_: Any) -> Done:
+        raise Problem("invalid_transition")
+
+    patch.setattr(SettleHold, "decide", decide)
+
+
+def _drops_what_is_refused(patch: Patch) -> None:
+    def publish_page(bus: Any, page: Page) -> None:
+        bus.put(bus_events(page))
+
+    patch.setattr(publishing, "publish_page", publish_page)
+
+
+def _no_answer_is_a_good_answer(patch: Patch) -> None:
+    def publish_page(bus: Any, page: Page) -> None:
+        with suppress(UnavailableError):
+            bus.put(bus_events(page))
+
+    patch.setattr(publishing, "publish_page", publish_page)
+
+
+def _acknowledges_unpublished(patch: Patch) -> None:
+    """What a page's one try did not bring to the bus is acknowledged by the republish queue's worker all the same."""
+    patch.setattr(publishing, "TRIES", 1)
+    patch.setattr(publishing, "_republish", lambda *_: retries.Fate("published"))
+
+
+def _tells_more(patch: Patch) -> None:
+    patch.setattr(publishing, "bus_events", lambda page: [*bus_events(page), replace(bus_events(page)[0], detail="{}")])
+
+
+def _tells_crossings_twice(patch: Patch) -> None:
+    real = vars(events)["_crossings"]
+    patch.setattr(events, "_crossings", lambda page: [*real(page), *real(page)])
+
+
+def _funds_what_came_over_http(patch: Patch) -> None:
+    real = vars(events)["_request_of"]
+    patch.setattr(events, "_request_of", lambda entry: real(replace(entry, key=None)))
+
+
+def _tells_no_holds(patch: Patch) -> None:
+    patch.setattr(events, "_funded", lambda _: ())
+
+
+def _tells_expired_as_released(patch: Patch) -> None:
+    real = vars(events)["_type_of"]
+    patch.setattr(events, "_type_of", lambda entry: real(entry).replace("expired", "released"))
+
+
 TWO_DEBITS = Scenario((("debit", 1), ("debit", 2)), "new", TIGHT)
 TWINS = Scenario((("debit", 1), ("debit", 1)), "new", TIGHT)
 HELD = Scenario((("capture", 1), ("debit", 1)), "held", RICH)
@@ -373,6 +504,14 @@ MESSAGES = Scenario(
     (("auto_order.requested", 1), ("sourcing.requested", 1)), "new", RICH, accounts=TWO_ACCOUNTS, batch=True
 )
 RESTORED = Scenario((("debit", 1), ("debit", 2), ("debit", 1)), "new", RICH, loses="the newest page")
+
+
+def _swept(kind: str, base: str, *, works: int = 1, earlier_ms: int = LONG_AGO_MS) -> Scenario:
+    """A sweep and another delivery, where something is due."""
+    return Scenario((("sweep", 1), (kind, 1)), base, RICH, earlier_ms=earlier_ms, works=works)
+
+
+PAGES = Scenario((("publish", 1), ("republish", 1)), "held", RICH)
 
 BREAKS: dict[str, tuple[Break, Scenario]] = {
     "sums": (_commit(_half_an_entry), TWO_DEBITS),
@@ -399,7 +538,10 @@ BREAKS: dict[str, tuple[Break, Scenario]] = {
     "replay": (_answer_by_the_clock, TWINS),
     "coupon": (_any_maker, Scenario((("coupon made", 1), ("coupon made", 1)), "new", RICH)),
     "acknowledged": (_no_dead_letters, Scenario((("sourcing.accepted", 1), ("standing", 1)), "new", RICH)),
-    "held, of dollars": (_frees_what_is_spent, Scenario((("fba capture, less", 1), ("standing", 1)), "fba held", RICH)),
+    "ended, of dollars": (
+        _frees_what_is_spent,
+        Scenario((("fba capture, less", 1), ("standing", 1)), "fba held", RICH),
+    ),
     "available, of dollars": (_enough_dollars, Scenario((("fba hold", 1), ("fba hold", 2)), "new", SHORT)),
     "charge, of dollars": (_dollars_for_every_part, Scenario((("fba debit", 1), ("standing", 1)), "fba ordered", RICH)),
     "refusal, of dollars": (_no_confirmation, Scenario((("fba debit", 1), ("fba debit", 1)), "new", SHORT)),
@@ -421,6 +563,25 @@ BREAKS: dict[str, tuple[Break, Scenario]] = {
     "alarm": (_no_alarm, RESTORED),
     "alarm, for nothing": (_alarm_at_once, Scenario((("hold", 1), ("auto_order.placed", 1)), "new", RICH)),
     "gap, after a restore": (_keep_the_newest_page, RESTORED),
+    "ended": (_ends_again, _swept("tracking_conversion.completed", "held", works=2)),
+    "early": (_whatever_is_open, _swept("standing", "held", earlier_ms=EARLIER_MS)),
+    "failed": (_forgets_to_fail, _swept("standing", "held")),
+    "failed, of sourcing": (_forgets_to_fail, _swept("standing", "sourcing")),
+    "overdue": (_expires_nothing, _swept("standing", "held")),
+    "resent": (_no_room, _swept("standing", "held")),
+    "sent": (_sends_a_new_attempt, _swept("standing", "queued")),
+    "queued": (_sends_nothing, _swept("standing", "queued")),
+    "held, of what was put off": (_put_off_as_it_was, _swept("own message", "queued")),
+    "acknowledged, of an own message": (_a_duplicate, _swept("own message", "queued")),
+    "conflict, of a hold": (_settled_already, Scenario((("capture", 1), ("standing", 1)), "held", RICH)),
+    "events, of expired holds": (_tells_expired_as_released, _swept("standing", "held")),
+    "events, of a crossing": (_tells_crossings_twice, TWO_DEBITS),
+    "events, of a hold with a key": (_funds_what_came_over_http, Scenario((("hold", 1), ("standing", 1)), "new", RICH)),
+    "events, of a hold by queue": (_tells_no_holds, MESSAGES),
+    "bus": (_drops_what_is_refused, PAGES),
+    "bus, without an answer": (_no_answer_is_a_good_answer, PAGES),
+    "bus, by the republish queue": (_acknowledges_unpublished, PAGES),
+    "invented, on the bus": (_tells_more, PAGES),
     "answered": (_give_up, TWO_DEBITS),
     "status": (_stumble, TWO_DEBITS),
 }

@@ -16,6 +16,7 @@ from tests.simulation.environments import CELLS
 from tests.simulation.leftovers import Place, changed_since, globals_now
 from tests.simulation.runs import Scenario, exhaust, play, replay, sample
 from tests.simulation.scheduler import Call, Move, Randomly, Replay, Scheduler, Systematic, Worker
+from tests.simulation.sweeps import MORE_KINDS
 from tests.simulation.violations import Violation
 from tests.simulation.world import SimStore, World, simulated, within
 
@@ -50,6 +51,8 @@ class Watching(World):
 
     def __init__(self, base: str) -> None:
         super().__init__(None, base_store(base, RICH).copy())
+        self.stream += [page for page in [self.store.head(ACCOUNT)] if page]
+        self.unpublished.append(json.dumps({"account_id": ACCOUNT, "version": 1, "reason": "test"}))
         self.before = globals_now()
         self.changed: dict[Place, str] = {}
 
@@ -67,7 +70,7 @@ BUILT_ONCE = ("_middleware_stack", "_middleware_stack_built", "_has_dependencies
 def test_every_global_that_a_call_changes_is_swapped() -> None:
     """No kind of call lays anything into a global outside the cells, neither meanwhile nor for good."""
     changed: dict[Place, str] = {}
-    routes = {json.dumps(_route(kind.make(1))): (name, kind) for name, kind in reversed([*KINDS.items()])}
+    routes = {json.dumps(_route(kind.make(1))): (name, kind) for name, kind in reversed([*MORE_KINDS.items()])}
     for name, kind in routes.values():
         one = Watching(kind.bases[0])
         with within(one):
@@ -87,7 +90,7 @@ def _route(request: Request) -> Any:
     """What is asked for, whatever it is about: kinds that share it run through the same code."""
     event = request.event(1)
     body = json.loads(event["Records"][0]["body"]) if request.message else {}
-    return request.handler.__module__, event.get("routeKey"), body.get("type")
+    return request.handler.__module__, request.handler.__name__, event.get("routeKey"), body.get("type")
 
 
 def test_a_crashed_handler_runs_no_more_code() -> None:

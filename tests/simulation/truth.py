@@ -1,5 +1,6 @@
 """What must hold after every run: the books, and that what each caller was told is true."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from tests.kit.books import UNITS
 from tests.simulation.books import Books, Journal, opens
 from tests.simulation.buying import STARTING, Purchases
 from tests.simulation.deliveries import Delivery, Try
+from tests.simulation.sweeps import FROM_OUTSIDE
+from tests.simulation.telling import check_bus
 from tests.simulation.violations import cents, expect
 from tests.simulation.world import NEVER, World, place_of
 
@@ -28,13 +31,23 @@ class Aftermath:
         """Everything. Raises Violation."""
         expect("run", not self.world.store.hidden, "a commit that never shows whole")
         for account_id in self.accounts:
-            mine = [one for one in self.deliveries if one.account_id == account_id]
+            mine = [one for one in self.deliveries if one.account_id == account_id or one.kind in FROM_OUTSIDE]
             books = Books(self.world, account_id, mine)
             books.check()
             purchases = Purchases(self.world, account_id, mine, books.entries)
             purchases.check()
             Told(self.world, books, purchases).check()
         self.check_alarms()
+        self.check_sent()
+        if any(one.kind == "publish" for one in self.deliveries):
+            check_bus(self.world)
+
+    def check_sent(self) -> None:
+        """Every message that the service sent itself names an attempt that had been queued by then."""
+        for step, body in self.world.told:
+            told = json.loads(body)["data"]
+            named = (told["account_id"], told["order_id"], told.get("attempt", 0))
+            expect("sent", self.world.queued.get(named, NEVER) <= step, told)
 
     def check_alarms(self) -> None:
         """Whoever met books with a part missing rang; where none is missing nobody did."""
@@ -89,6 +102,8 @@ class Told:
                 expect("status", status == 503, (status, body))
         if delivery.request.message and delivery.is_settled():
             self.check_acknowledged(delivery)
+        if delivery.kind == "own message" and delivery.is_settled():
+            self.check_worked(delivery)
 
     # ------------------------------------------------------------------ successes
 
@@ -210,6 +225,18 @@ class Told:
             expect("conflict", any(entry.kind in ("held", "debited", "captured") for entry in mine), (body, charged))
         else:
             expect("conflict", self.books.work(work) or self.books.lost_at(work) > one.begun, body)
+            if body["code"] == "invalid_transition" and delivery.request.door == "http" and not self.books.is_torn():
+                self.check_transition(delivery, body)
+
+    def check_transition(self, delivery: Delivery, body: dict[str, Any]) -> None:
+        """A hold that cannot be settled this way was settled the other way, or is an earlier attempt's."""
+        kind = delivery.kind.removeprefix("fba ").removesuffix(", less")
+        other = {"capture": ("released", "expired"), "release": ("captured", "expired")}.get(kind)
+        if other:
+            work = self.books.work(delivery.request.work)
+            mine = [entry for _, entry in self.books.entries if entry.order_id == (delivery.request.work or "")[1]]
+            ended = [entry for entry in mine if entry.kind in other]
+            expect("conflict", ended or (work and work.attempt > 1), (delivery.kind, body, mine))
 
     def check_acknowledged(self, delivery: Delivery) -> None:
         """The work remembers the message, or it is a dead letter, or the record was lost since."""
@@ -222,6 +249,16 @@ class Told:
         expect("acknowledged", remembered or buried or lost, delivery.kind)
         broken = [step for step, reason in buried if reason == "internal_error"]
         expect("status", all(self.books.is_broken_for(delivery, step) for step in broken), buried)
+
+    def check_worked(self, delivery: Delivery) -> None:
+        """A queued order whose own message was acknowledged waits for it no more."""
+        work = self.books.work(delivery.request.work)
+        since = self.world.queued.get((delivery.account_id, (delivery.request.work or ("", ""))[1], 1), NEVER)
+        waits = work is not None and (work.status, work.attempt) == ("queued", 1)
+        lost = self.books.lost_at(delivery.request.work) < NEVER
+        body = delivery.request.event(1)["Records"][0]["body"]
+        buried = any(dead == body for _, dead, _ in self.world.dead)
+        expect("acknowledged", not waits or since >= delivery.tries[-1].begun or buried or lost, work)
 
 
 def _holds_dollars(entry: Entry, order_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""The world around the handlers in a scheduler's run: a store that shows commits item by item, a queue, secrets, time.
+"""The world around the handlers in a scheduler's run: a store that shows commits item by item, queues, a bus, time.
 
 Each port's call stops at the scheduler, and each environment has ports of its own, as an environment has its clients.
 """
@@ -6,12 +6,13 @@ Each port's call stops at the scheduler, and each environment has ports of its o
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from autocredits.bootstrap import catalog
 from autocredits.domain.decide import RecordWrite
@@ -21,9 +22,12 @@ from autocredits.domain.purchases.facts import Checkout
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import NO_ACCOUNT, RecordKey, RecordList, Records
-from autocredits.edge import problems
+from autocredits.domain.work.record import DUE_HOLDS, DUE_ORDERS, Work
+from autocredits.edge import problems, publishing
+from autocredits.ledger import due
 from autocredits.ledger.commit import Ledger
-from autocredits.ledger.ports import ConflictError, Listed, Snapshot
+from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, UnavailableError
+from autocredits.ledger.sweeping import record_of
 from functions.purchase.payments import registry
 from functions.purchase.payments.port import (
     Closed,
@@ -33,6 +37,7 @@ from functions.purchase.payments.port import (
     StartRequest,
 )
 from functions.purchase.payments.sandbox import Sandbox
+from functions.sweep import app as sweep_app
 from tests.kit.deliveries import BEGIN_MS, pay
 from tests.kit.handlers import SECRET, handlers_on
 from tests.kit.memory import MemoryStore
@@ -78,7 +83,8 @@ class SimStore(MemoryStore):
             del holder[where]
             if before is not None:
                 holder[where] = before
-        return MemoryStore({account: numbers for account, numbers in pages.items() if numbers}, records)
+        left = {account: numbers for account, numbers in pages.items() if numbers}
+        return MemoryStore(left, records, dict(self.put_off_to))
 
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
         """One moment; cancelled while one of the items is being written."""
@@ -92,13 +98,20 @@ class SimStore(MemoryStore):
         self._check_free(set(items_of(account_id, page.version if page else vacant, writes)))
         super().commit(account_id, page, writes, vacant=vacant)
 
+    def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
+        """Not while the record is being written."""
+        if item_of(listed.account_id, key) in self.hidden:
+            return 0
+        return super().put_off(which, listed, key, until_ms)
+
     def _check_free(self, items: set[Item]) -> None:
         if not self.hidden.keys().isdisjoint(items):
             raise ConflictError
 
     def copy(self) -> "SimStore":
         """Another store with the same in it."""
-        return type(self)({account: dict(numbers) for account, numbers in self.pages.items()}, dict(self.records))
+        pages = {account: dict(numbers) for account, numbers in self.pages.items()}
+        return type(self)(pages, dict(self.records), dict(self.put_off_to))
 
 
 def item_of(account_id: str, key: RecordKey) -> Item:
@@ -148,12 +161,16 @@ class Lost:
 
 
 class World:
-    """What all environments of a run share: the store, the queue, the time, and the scheduler.
+    """What all environments of a run share: the store, the queues, the bus, the time, and the scheduler.
 
     `born` tells at which step each record appeared, `lain` when each of an account's pages lay in the table, `lost`
     which records a restore left out, `history` how purchases and coupons stood one after the other. `begun_with` are
     the records that were there before. `paid` are the purchases that the provider has said are paid, `on_its_way` those
-    whose money it has said is on its way, and at which step. `dead` are the dead letters: step, body, reason. `alarms` counts how often books that do not add up rang.
+    whose money it has said is on its way, and at which step. `sent` are the messages that lie in the orders queue, `told` all that were sent: at which step, and the body.
+    `queued` are the attempts that were ever queued: account, order, attempt, and since which step. `dead` are the dead
+    letters: step, body, reason. `alarms` counts how often books that do not add up rang.
+    `stream` is what the table's stream shows, of which the first `streamed` pages need not be shown again; `bus` is
+    what came there, `unpublished` the messages in the republish queue, `given_up` its dead letters.
     """
 
     def __init__(self, scheduler: Scheduler | None, store: SimStore) -> None:
@@ -161,6 +178,8 @@ class World:
         self.store = store
         self.at_ms = BEGIN_MS
         self.sent: list[str] = []
+        self.told: list[tuple[int, str]] = []
+        self.queued: dict[tuple[str, str, int], int] = {}
         self.dead: list[tuple[int, str, str]] = []
         self.begun_with = dict(store.records)
         self.born: dict[Place, int] = dict.fromkeys(store.records, 0)
@@ -172,7 +191,15 @@ class World:
         self.alarms = 0
         self.paid: set[str] = set()
         self.on_its_way: list[tuple[str, int]] = []
+        self.stream: list[Page] = []
+        self.streamed = 0
+        self.bus: list[BusEvent] = []
+        self.unpublished: list[str] = []
+        self.given_up: list[str] = []
         self.ports: dict[Environment | None, Ports] = {}
+        for (account_id, (_, name)), text in store.records.items():
+            if '"status": "queued"' in text:
+                self.queued[account_id, name, json.loads(text).get("attempt", 1)] = 0
 
     def call(self, call: Call) -> Any:
         """Stop at the scheduler, if there is one; time goes on."""
@@ -196,11 +223,14 @@ class World:
         step = self.step()
         if page is not None:
             self.lain.setdefault(account_id, []).append(Lain(page.version, step, step))
+            self.stream.append(page)
         for write in writes:
             place = place_of(account_id, write.key)
             self.born.setdefault(place, step)
             if write.key[0] in REMEMBERED:
                 self.history.setdefault(place, []).append(Stood(write.record.to_map(), step, step))
+            if isinstance(write.record, Work) and write.record.status == "queued":
+                self.queued.setdefault((account_id, write.record.work_id, write.record.attempt), step)
 
     def stood(self, place: Place, begun: int, ended: int) -> list[Mapping[str, Any]]:
         """How a record stood at some moment between two steps. What a later commit hides stands until that shows."""
@@ -233,6 +263,8 @@ class Ports:
     def __init__(self, world: World) -> None:
         self.ledger = Ledger(SimStorePort(world), SimClock(world), catalog())
         self.queue = SimQueue(world)
+        self.bus = SimBus(world)
+        self.republish_queue = SimRepublishQueue(world)
         self.secrets = SimSecrets(world)
 
 
@@ -311,10 +343,26 @@ class SimStorePort:
         limit: int,
         shard: int | None = None,
     ) -> Sequence[Listed]:
-        """A list as the records show."""
+        """A list as the records show. A shared one that is empty is no call: what appears there now may lag behind."""
         read = partial(MemoryStore.list, start=start, newest_first=newest_first, limit=limit, shard=shard)
-        listed: Sequence[Listed] = self._ask("list", ALL, lambda: read(self.world.store.seen(), which, account_id))
+        items = ALL
+        if which in (DUE_HOLDS, DUE_ORDERS):
+            now = read(self.world.store.seen(), which, account_id)
+            items = frozenset(item_of(one.account_id, record_of(which, one)) for one in now)
+        if not items:
+            return ()
+        listed: Sequence[Listed] = self._ask("list", items, lambda: read(self.world.store.seen(), which, account_id))
         return listed
+
+    def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
+        """Read how often it was put off, and update its place where it stands as listed."""
+        items = frozenset({item_of(listed.account_id, key)})
+        self._ask("place", items, lambda: None)
+        call = Call(
+            "put off", lambda: self.world.store.put_off(which, listed, key, until_ms), CHANGES, items, writes=True
+        )
+        times: int = self.world.call(call)
+        return times
 
     def commit(
         self, account_id: str, page: Page | None, writes: Sequence[RecordWrite], *, vacant: int | None = None
@@ -378,7 +426,17 @@ class SimQueue:
 
     def send(self, account_id: str, body: str) -> None:  # noqa: ARG002 - the port's form
         """Put a message on the queue."""
-        self.world.call(Call("send", lambda: self.world.sent.append(body), CHANGES))
+
+        def perform() -> None:
+            self.world.sent.append(body)
+            self.world.told.append((self.world.step(), body))
+
+        self.world.call(Call("send", perform, CHANGES))
+
+    def send_all(self, messages: Sequence[tuple[str, str]]) -> None:
+        """Put messages on the queue."""
+        for account_id, body in messages:
+            self.send(account_id, body)
 
     def dead_letter(self, body: str, reason: str) -> None:
         """Put a message to the dead letters."""
@@ -388,6 +446,63 @@ class SimQueue:
     def defer(self, delays: Mapping[str, int]) -> None:  # noqa: ARG002 - the port's form
         """The messages are shown again later, as every message that is not acknowledged."""
         self.world.call(Call("defer", lambda: None, CHANGES))
+
+
+@dataclass(frozen=True, slots=True)
+class SimRepublishQueue:
+    """The republish queue, whose every call stops at the scheduler."""
+
+    world: World
+
+    def send(self, account_id: str, body: str) -> None:
+        """Put a message on the queue."""
+        self.send_all([(account_id, body)])
+
+    def send_all(self, messages: Sequence[tuple[str, str]]) -> None:
+        """Put messages on the queue, ten in a call: the port says no more than that all are there, or maybe not all."""
+        bodies = [body for _, body in messages]
+        self.world.call(Call("send pages", lambda: self.world.unpublished.extend(bodies), CHANGES))
+
+    def dead_letter(self, body: str, reason: str) -> None:  # noqa: ARG002 - the port's form
+        """Put a message to the dead letters."""
+        self.world.call(Call("dead page", lambda: self.world.given_up.append(body), CHANGES))
+
+    def defer(self, delays: Mapping[str, int]) -> None:  # noqa: ARG002 - the port's form
+        """The messages are shown again later."""
+        self.world.call(Call("defer pages", lambda: None, CHANGES))
+
+
+@dataclass(frozen=True, slots=True)
+class SimBus:
+    """A Bus whose every call stops at the scheduler, and that may take some of the events and refuse others."""
+
+    world: World
+
+    def put(self, events: Sequence[BusEvent]) -> Sequence[BusEvent]:
+        """Put events on the bus; those that it refused."""
+
+        def some(taken: Sequence[BusEvent], left: Sequence[BusEvent]) -> tuple[Any, None]:
+            self.world.bus.extend(taken)
+            return left, None
+
+        def cut() -> tuple[None, Exception]:
+            self.world.bus.extend(events[: len(events) // 2])
+            return None, UnavailableError("cut")
+
+        def perform() -> Sequence[BusEvent]:
+            self.world.bus.extend(events)
+            return ()
+
+        answers: Answers = {
+            "all refused": lambda: some((), events),
+            "first refused": lambda: some(events[1:], events[:1]),
+            "last refused": lambda: some(events[:-1], events[-1:]),
+            "cut": cut,
+        }
+        names = [*answers] if len(events) > 1 else ["all refused"]
+        told = {name: answers[name] for name in names}
+        left: Sequence[BusEvent] = self.world.call(Call("put events", perform, CHANGES, answers=told))
+        return left
 
 
 @dataclass(slots=True)
@@ -496,10 +611,38 @@ def within(one: World) -> Iterator[World]:
         _worlds.pop()
 
 
+class OneByOne:
+    """A pool that does each task where it is handed in.
+
+    What may happen to two that are done at once happens to two sweeps as well.
+    """
+
+    def __init__(self, _at_once: int) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Do it."""
+        future: Future[Any] = Future()
+        future.set_result(task(*arguments))
+        return future
+
+
 @contextmanager
 def simulated() -> Iterator[None]:
     """Give the handlers the ports of the present world, and keep what they print to themselves."""
-    ports = (lambda: world().mine().ledger, lambda: world().mine().queue, lambda: world().mine().secrets)
+    ports = (
+        lambda: world().mine().ledger,
+        lambda: world().mine().queue,
+        lambda: world().mine().secrets,
+        lambda: world().mine().bus,
+        lambda: world().mine().republish_queue,
+    )
     with (
         handlers_on(*ports) as patch,
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
@@ -510,5 +653,7 @@ def simulated() -> Iterator[None]:
             "Sandbox",
             lambda page_url, secrets: SimSandbox(page_url, secrets, now_s=lambda: world().at_ms / 1000),
         )
-        patch.setattr(problems, "count", lambda name: world().noted_alarm(name))
+        for module in (problems, publishing, sweep_app):
+            patch.setattr(module, "count", lambda name, *_: world().noted_alarm(name))
+        patch.setattr(due, "ThreadPoolExecutor", OneByOne)
         yield

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from autocredits import bootstrap
+from autocredits.adapters.bus import EventBus
 from autocredits.adapters.clock import SystemClock
 from autocredits.adapters.dynamo import DynamoStore
 from tests.kit.service import forget_clients
@@ -18,6 +19,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("REPUBLISH_QUEUE_URL", "REPUBLISH_DEAD_LETTER_QUEUE_URL", "BUS_NAME"):
+        monkeypatch.delenv(name, raising=False)
     forget_clients()
     yield monkeypatch
     forget_clients()
@@ -43,12 +46,30 @@ def test_the_queue_is_the_one_of_the_environment(environment: pytest.MonkeyPatch
     assert bootstrap.queue() is queue
 
 
+def test_the_republish_queue_is_another_one(environment: pytest.MonkeyPatch) -> None:
+    """With dead letters of its own; opened once, and kept."""
+    environment.setenv("REPUBLISH_QUEUE_URL", "http://127.0.0.1:1/republish")
+    environment.setenv("REPUBLISH_DEAD_LETTER_QUEUE_URL", "http://127.0.0.1:1/unpublished")
+    queue = bootstrap.republish_queue()
+    assert (queue.url, queue.dead_letter_url) == ("http://127.0.0.1:1/republish", "http://127.0.0.1:1/unpublished")  # type: ignore[attr-defined]
+    assert bootstrap.republish_queue() is queue
+
+
+def test_the_bus_is_the_one_of_the_environment(environment: pytest.MonkeyPatch) -> None:
+    """On EventBridge; opened once, and kept."""
+    environment.setenv("BUS_NAME", "credits")
+    bus = bootstrap.bus()
+    assert isinstance(bus, EventBus)
+    assert (bus.name, bus.client.meta.service_model.service_name) == ("credits", "events")
+    assert bootstrap.bus() is bus
+
+
 def test_secrets_are_kept_between_calls() -> None:
     """One provider for the life of the process, so that its cache is of use."""
     assert bootstrap.secrets() is bootstrap.secrets()
 
 
-@pytest.mark.parametrize("opened", [bootstrap.ledger, bootstrap.queue])
+@pytest.mark.parametrize("opened", [bootstrap.ledger, bootstrap.queue, bootstrap.republish_queue, bootstrap.bus])
 def test_what_is_not_set_is_told_when_it_is_asked_for(opened: object) -> None:
     """Not at import, so a function needs only what it uses."""
     with pytest.raises(KeyError):

@@ -109,6 +109,7 @@ def test_an_event_beyond_all_measure_goes_alone() -> None:
     """EventBridge says no to it, and to none of its neighbours."""
     small, huge = EVENT, BusEvent("t", AT_MS, "x" * BATCH_BYTES)
     assert list(batches([small, huge, small])) == [[small], [huge], [small]]
+    assert list(batches([huge, huge])) == [[huge], [huge]]
 
 
 @given(st.lists(st.integers(0, 90_000), max_size=40))

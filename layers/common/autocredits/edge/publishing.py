@@ -20,6 +20,7 @@ from autocredits.ledger.time_limit import has_time, limit_of
 
 from .events import bus_events
 from .json_body import parse_json
+from .problems import as_problem
 from .retries import DEAD_LETTER, OUT_OF_TIME_DELAY_S, Fate, age_s, retry, settle
 from .telemetry import count, logger
 
@@ -83,7 +84,12 @@ def _not_read(account_id: str, error: Exception) -> str:
 def publish_page(bus: Bus, page: Page) -> str | None:
     """Put a page's events on the bus, in three tries; why some are not there, None if all are."""
     reason = "out_of_time"
-    left: Sequence[BusEvent] = bus_events(page)
+    told = {"account_id": page.account_id, "version": page.version}
+    try:
+        left: Sequence[BusEvent] = bus_events(page)
+    except Exception:  # noqa: BLE001 - a page that nobody understands must not stop those behind it
+        logger.exception("events could not be made", extra=told)
+        return "events_not_made"
     for _ in range(TRIES):
         if not has_time():
             return reason
@@ -93,7 +99,7 @@ def publish_page(bus: Bus, page: Page) -> str | None:
         except UnavailableError:
             reason = "bus_unavailable"
         except Exception:  # noqa: BLE001 - a page that nobody takes must not stop those behind it
-            logger.exception("events could not be put", extra={"account_id": page.account_id, "version": page.version})
+            logger.exception("events could not be put", extra=told)
             reason = "bus_error"
         else:
             if not left:
@@ -123,10 +129,10 @@ def _republish(message: SQSRecord, ledger: Ledger, bus: Bus) -> Fate:
         return retry("out_of_time", aged_s, first_s=OUT_OF_TIME_DELAY_S)
     try:
         page = ledger.store.page(account_id, version)
-    except UnavailableError:
-        return retry("try_again", aged_s)
     except BrokenInvariantError as error:
         return Fate(DEAD_LETTER, _not_read(account_id, error))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one message, it must not bring back the others
+        return retry(as_problem(error).code, aged_s)
     if page is None:
         count("BrokenInvariant")
         return Fate(DEAD_LETTER, "page_missing")

@@ -248,6 +248,32 @@ def test_a_conversion_that_was_completed_without_an_entry_stays_completed() -> N
     assert (told.status, told.tracking_number, told.progress().completed) == ("shipped", "BCE1", ("tracking:bce",))
 
 
+def test_what_a_newer_release_has_noted_stays() -> None:
+    """In the record, and in the parts and the progress that are still the same."""
+    account = opened()
+    run(account, [[hold(order(tracking="bce"))], [capture(parts=["tracking"])]])
+    work, note = account.work(), {"newer": "note"}
+    parts = {name: replace(part, unknown=note) for name, part in work.parts.items()}
+    noted = replace(work, unknown=note, parts=parts, latest=replace(work.progress(), unknown=note))
+    told = rebuilt(noted, work_of_entries(entered(account, "order", "o1")[:2]))
+    assert told is not None
+    assert (told.unknown, told.progress().unknown) == (note, note)
+    assert {name: (part.status, part.unknown) for name, part in told.parts.items()} == {
+        "order": ("open", note),
+        "tracking": ("open", note),
+    }
+
+
+def test_an_entry_of_an_unknown_kind_gives_no_record() -> None:
+    """A newer release wrote it, and nothing here knows what it did."""
+    account = opened()
+    account.do(hold(order()))
+    found = entered(account, "order", "o1")
+    newer = replace(found[0].entry, kind="moved")
+    with pytest.raises(BrokenInvariantError):
+        work_of_entries([*found, Entered(9, 0, 9, newer)])
+
+
 def test_what_a_record_knows_otherwise_is_named() -> None:
     """Charges, sums, parts, status, attempt and store."""
     account = opened()

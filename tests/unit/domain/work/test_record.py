@@ -427,6 +427,17 @@ def test_held_sourcing_is_due_as_well() -> None:
     assert work(kind="product", parts=expiring(sourcing=(20, "captured"))).listings() == ()
 
 
+def test_open_parts_are_overdue_from_their_time_on() -> None:
+    """In the order they were opened; what has ended is never overdue."""
+    known = work(parts=expiring(tracking=(20, "open"), order=(10, "open"), sourcing=(5, "captured")))
+    assert [known.overdue_parts(now_ms) for now_ms in (9, 10, 19, 20)] == [
+        (),
+        ("order",),
+        ("order",),
+        ("tracking", "order"),
+    ]
+
+
 def test_a_queued_order_is_due_two_minutes_after_it_was_queued() -> None:
     """Its message counts as forgotten then; in another status it is due no more."""
     assert Listing(DUE_ORDERS, 5 + 120_000, "o1") in work(status="queued", status_at=5).listings()
