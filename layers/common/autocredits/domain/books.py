@@ -5,7 +5,6 @@ from types import MappingProxyType
 
 from .audit import Finding
 from .journal import Entry, Page
-from .purchases.record import Purchase
 from .records import Record, RecordKey
 from .work.record import Work
 
@@ -35,7 +34,7 @@ def check_record(page: Page, key: RecordKey, record: Record | None) -> Finding |
     if record is None:
         return Finding(page.version, "lost_record", f"there is no {key[0]} {key[1]}")
     newest = record.newest_version()
-    if newest < page.version and not (isinstance(record, Purchase) and not record.versions):  # the first form had none
+    if newest < page.version:
         return Finding(page.version, "wrong_record", f"{key[0]} {key[1]} has only come to page {newest}")
     if isinstance(record, Work) and newest == page.version:
         return _check_parts(page, key, record)
