@@ -11,6 +11,7 @@ from autocredits.adapters.dynamo import DynamoStore, Item, page_key, page_of, pl
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import NO_PAGE_HASH, Entered, Entry
 from autocredits.domain.records import KeyRecord, Record, RecordKey
+from autocredits.domain.usage import Day
 from autocredits.ledger.ports import UnavailableError
 from dev.restore.judge import Finding, Journal
 
@@ -88,8 +89,8 @@ class Journals:
         return journal
 
     def _know_pages(self, journal: Journal, records: Iterable[Record]) -> None:
-        """Look up the pages that keys name."""
-        named = [(journal.account_id, one.version) for one in records if isinstance(one, KeyRecord)]
+        """Look up the pages that keys and days name."""
+        named = [(journal.account_id, page.version) for one in records if (page := page_named(one)) is not None]
         journal.hashes.update({version: text for (_, version), text in self.hashes(named).items()})
 
     def _pages(self, account_id: str) -> Iterator[tuple[int, Item]]:
@@ -106,6 +107,25 @@ class Journals:
             "ExpressionAttributeValues": {":pk": page_key(account_id, 0)["pk"]},
             "ConsistentRead": True,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PageNamed:
+    """A page that a record names, with the hash that it must have; None: any."""
+
+    version: int
+    hash: str | None
+
+
+def page_named(record: Record) -> PageNamed | None:
+    """The page that a record names by its number: the one that answers a key, or that an audited day has come to."""
+    match record:
+        case KeyRecord():
+            return PageNamed(record.version, record.hash)
+        case Day():
+            return PageNamed(record.reached.version, record.reached.hash)
+        case _:
+            return None
 
 
 def keys_of(entry: Entry) -> Sequence[RecordKey]:

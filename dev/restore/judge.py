@@ -16,6 +16,7 @@ from autocredits.domain.money import format_amount
 from autocredits.domain.purchases.fulfil import as_entered
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import KeyRecord, Record, RecordKey
+from autocredits.domain.usage import Day
 from autocredits.domain.work.lifecycle import HOLD_MS
 from autocredits.domain.work.rebuild import disagreements, rebuilt, work_of_entries
 from autocredits.domain.work.record import Work
@@ -79,6 +80,8 @@ class Journal:
         match key[0]:
             case "key":
                 told = judge_key(self, key, record if isinstance(record, KeyRecord) else None, found)
+            case "day":
+                told = judge_day(self, key, record if isinstance(record, Day) else None)
             case "purchase":
                 told = judge_purchase(self, key, record if isinstance(record, Purchase) else None, found, now_ms)
             case _:
@@ -90,6 +93,18 @@ class Journal:
     def finding(self, key: RecordKey, what: str, detail: str, change: Change | None = None) -> Finding:
         """A finding on one of the account's records."""
         return finding(self.account_id, key, what, detail, change)
+
+
+def judge_day(journal: Journal, key: RecordKey, record: Day | None) -> Finding | None:
+    """What is wrong with an audited day: it has come further than the journal. Without it the audit does it again."""
+    if record is None:
+        return None
+    reached = record.reached
+    there = journal.hashes.get(reached.version)
+    if there is not None and reached.hash in (None, there):
+        return None
+    lost = f"page {reached.version}, which it has come to, is {'not there' if there is None else 'another one'}"
+    return journal.finding(key, "day.ahead", lost, Change(key, record, None))
 
 
 def judge_key(journal: Journal, key: RecordKey, record: KeyRecord | None, found: Sequence[Entered]) -> Finding | None:

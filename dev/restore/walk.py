@@ -17,7 +17,7 @@ from autocredits.domain.purchases.record import Payment, Purchase, payment_key
 from autocredits.domain.records import NO_ACCOUNT, KeyRecord, Record, RecordKey
 from autocredits.domain.work.record import Work
 from dev.restore.coupons import Counts
-from dev.restore.journals import Journals, keys_of
+from dev.restore.journals import Journals, keys_of, page_named
 from dev.restore.judge import Change, Finding, finding
 
 PROGRESS_EVERY = 10_000
@@ -66,17 +66,21 @@ class _Walk:
         """Look at the next items of the table."""
         pages: list[Page] = []
         records: list[Owned] = []
+        naming: list[tuple[str, RecordKey, Record]] = []
         for item in items:
             place = place_of(item)
             if place is None:
                 about = f"{item['pk']['S']} {item['sk']['S']}"
                 self.found.findings.append(Finding(NO_ACCOUNT, about, "item.unknown", "nothing here knows what it is"))
             elif place.key is not None:
-                records.append((place.account_id, record_of(place.key, item)))
+                record = record_of(place.key, item)
+                records.append((place.account_id, record))
+                if page_named(record):
+                    naming.append((place.account_id, place.key, record))
             elif page := self._page(place.account_id, place.version or 0, item):
                 pages.append(page)
         self._check_named(pages)
-        self._check_keys([(account_id, one) for account_id, one in records if isinstance(one, KeyRecord)])
+        self._check_pages_named(naming)
         self._check_records(records)
         before, self.found.items = self.found.items, self.found.items + len(items)
         if before // PROGRESS_EVERY != self.found.items // PROGRESS_EVERY:
@@ -122,13 +126,14 @@ class _Walk:
             if lacking:
                 self._suspect(account_id, *lacking)
 
-    def _check_keys(self, keys: Sequence[tuple[str, KeyRecord]]) -> None:
-        """Whether the pages that answer keys are there."""
-        hashes = self.journals.hashes((account_id, record.version) for account_id, record in keys)
-        for account_id, record in keys:
-            there = hashes.get((account_id, record.version))
-            if there is None or record.hash not in (None, there):
-                self._suspect(account_id, ("key", record.key))
+    def _check_pages_named(self, naming: Sequence[tuple[str, RecordKey, Record]]) -> None:
+        """Whether the pages that keys and days name are there, and the very ones."""
+        named = [(account_id, key, page) for account_id, key, record in naming if (page := page_named(record))]
+        hashes = self.journals.hashes((account_id, page.version) for account_id, _, page in named)
+        for account_id, key, page in named:
+            there = hashes.get((account_id, page.version))
+            if there is None or page.hash not in (None, there):
+                self._suspect(account_id, key)
 
     def _check_records(self, records: Sequence[Owned]) -> None:
         """Whether the pages that records name are there, and what else can be told from them."""

@@ -21,12 +21,15 @@ from autocredits.domain.state import Balance
 from autocredits.domain.work.calls import ResendOrder
 from autocredits.domain.work.expiry import ExpireHold
 from autocredits.domain.work.record import Work
+from autocredits.ledger.auditing import audit
+from autocredits.ledger.commit import Ledger
 from dev.restore.check import DONE, Line, ServingError
 from functions.purchase.checkout import purchase_id_of
 from functions.purchase.payments.port import Provider
 from tests.engines.restored import Items, Place, Table, is_page, open_lines
 from tests.kit.builders import (
     ACCOUNT_ID,
+    CATALOG,
     PLATFORM,
     accepted,
     adjust,
@@ -313,6 +316,25 @@ def test_several_requests_of_several_accounts_are_mended_at_once(tables: Callabl
     assert len(lines) == 4 * 30
     assert {line.did for line in lines} == {"removed"}
     assert table.check() == []
+
+
+def test_an_audit_that_came_further_than_the_journal_is_done_again(tables: Callable[[], Table]) -> None:
+    """Its day is removed, the account is audited anew, and nobody is suspended for pages that are lost."""
+    table = tables()
+    table.begin()
+    ledger = Ledger(table.store, table.clock, CATALOG)
+    before = table.items()
+    table.do(debit(order()))
+    audit(ledger, ACCOUNT_ID)
+    lost = [place for place in table.items() if place not in before and not place[1].startswith("day#")]
+    table.delete(*lost)
+    [line] = open_lines(table.check())
+    assert line.what == "day.ahead"
+    table.check(repair=True)
+    assert not open_lines(table.check())
+    table.do(debit(order()))
+    assert audit(ledger, ACCOUNT_ID).findings == []
+    assert table.pages()[-1].state.status == "active"
 
 
 def test_a_table_that_is_still_written_to_is_not_repaired(tables: Callable[[], Table]) -> None:
