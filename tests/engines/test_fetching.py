@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.engines import node
 from tests.kit.engines import dynamodb, programs
 
 
@@ -22,6 +23,12 @@ from tests.kit.engines import dynamodb, programs
 def test_java_major(shown: str, major: int) -> None:
     """Java's main number is read from what it prints, whatever its age."""
     assert dynamodb.java_major(shown) == major
+
+
+@pytest.mark.parametrize(("shown", "major"), [("v20.11.1\n", 20), ("v9.0.0", 9), ("command not found", 0), ("", 0)])
+def test_node_major(shown: str, major: int) -> None:
+    """Node's main number is read from what it prints."""
+    assert node.node_major(shown) == major
 
 
 @pytest.mark.parametrize(

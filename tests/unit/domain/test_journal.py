@@ -125,6 +125,16 @@ def test_each_entry_shows_the_balance_after_it(drawn: list[tuple[int, list[Entry
         before = page.state
 
 
+def test_entries_of_a_unit_to_come_show_their_balance_too() -> None:
+    """A newer release may have more units: older code that reads its pages adds them up."""
+    page = next_page(ACCOUNT_ID, None, NOW_MS, [Entry(kind="granted", actor="a", unit="finder", posted=5)])
+    stored = page.to_map()
+    stored["entries"].append({"kind": "granted", "actor": "a", "unit": "points", "posted": 7})
+    stored["state"]["balances"]["points"] = {"posted": 7, "held": 0}
+    newer = page_from_map(ACCOUNT_ID, stored, hash_of(ACCOUNT_ID, stored))
+    assert [balance for _, balance in newer.balances_after()] == [Balance(5), Balance(7)]
+
+
 def test_the_state_before_a_page_knows_what_was_held() -> None:
     """Before the page of a hold nothing was held; before the page of its capture, what it took."""
     account = opened(1000)

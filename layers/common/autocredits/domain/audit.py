@@ -48,7 +48,7 @@ KINDS_FOUND = (
     "lost_record",
     "wrong_record",
 )
-"""Every kind of finding. Those about accounts, items and anchors are for who verifies a journal that was handed over."""
+"""Every kind of finding. Those of accounts, items and anchors are for who verifies a journal that was handed over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from autocredits.domain.audit import Finding, check_stored
+from autocredits.domain.audit import MAX_AT, Finding, check_stored
 from autocredits.domain.journal import canonical_text
 from autocredits.domain.money import format_amount
 from autocredits.domain.times import format_time
@@ -85,7 +85,7 @@ def page_view(stored: StoredPage) -> View:
     at = stored.stored.get("at")
     return {
         "version": stored.version,
-        "at": format_time(at) if isinstance(at, int) else None,
+        "at": format_time(at) if isinstance(at, int) and 0 <= at <= MAX_AT else None,
         "entries": [] if isinstance(page, Finding) else entries_view(page),
         "state": stored.stored.get("state"),
         "prev": stored.stored.get("prev"),
