@@ -16,6 +16,7 @@ from tests.kit.builders import ACCOUNT_ID, NOW_MS
 from tests.kit.forms import RELEASES
 from tests.kit.journals import Item, Verdict, forged, items_of, released, stored_of, verify, wander
 from tests.kit.tampering import CASES, THRESHOLD, stored_forms, true_anchors, true_items, true_pages
+from tests.kit.vectors import stored_vectors
 
 ROOT = Path(__file__).resolve().parents[3]
 VERIFIER = ROOT / "web" / "verify.js"
@@ -71,6 +72,16 @@ def test_every_release_is_accepted(release: str) -> None:
     items, known = items_of(pages), {page.version: page.hash for page in pages}
     expected = Verdict([], pages[-1].version, pages[-1].hash)
     assert [*run([(ACCOUNT_ID, items, known)]), verify(ACCOUNT_ID, items, known)] == [expected, expected]
+
+
+def test_the_test_vectors_are_accepted() -> None:
+    """Those of docs/journal-format.md, with the last one's hash as an anchor; changed in one letter they are not."""
+    pages = stored_vectors()
+    known = {3: pages[-1].hash}
+    items = items_of(pages)
+    assert run([(ACCOUNT_ID, items, known)]) == [Verdict([], 3, pages[-1].hash)]
+    items[2]["page"] = items[2]["page"].replace('"eu"', '"us"')
+    assert found_first(run([(ACCOUNT_ID, items, known)])[0]) == (3, "wrong_hash")
 
 
 def test_any_text_is_accepted() -> None:
