@@ -22,11 +22,12 @@ from autocredits.domain.purchases.facts import Checkout
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.domain.purchases.record import Purchase
 from autocredits.domain.records import NO_ACCOUNT, RecordKey, RecordList, Records
+from autocredits.domain.usage import Day
 from autocredits.domain.work.record import DUE_HOLDS, DUE_ORDERS, Work
 from autocredits.edge import problems, publishing
 from autocredits.ledger import due
 from autocredits.ledger.commit import Ledger
-from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, UnavailableError
+from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, StoredPage, UnavailableError
 from autocredits.ledger.sweeping import record_of
 from functions.purchase.payments import registry
 from functions.purchase.payments.port import (
@@ -314,6 +315,27 @@ class SimStorePort:
         read = partial(MemoryStore.pages_before, account_id=account_id, version=version, limit=limit)
         pages: Sequence[Page] = self._ask("pages", _journal(account_id), lambda: read(self.world.store.seen()))
         return pages
+
+    def pages_after(self, account_id: str, version: int, limit: int) -> Sequence[StoredPage]:
+        """Newer pages that show."""
+        read = partial(MemoryStore.pages_after, account_id=account_id, version=version, limit=limit)
+        pages: Sequence[StoredPage] = self._ask("pages", _journal(account_id), lambda: read(self.world.store.seen()))
+        return pages
+
+    def newest_day(self, account_id: str) -> Day | None:
+        """The newest day's record; nothing hides one."""
+        day: Day | None = self._ask("day", frozenset(), lambda: self.world.store.newest_day(account_id))
+        return day
+
+    def days(self, account_id: str, first: str) -> Sequence[Day]:
+        """The days' records; nothing hides one."""
+        days: Sequence[Day] = self._ask("days", frozenset(), lambda: self.world.store.days(account_id, first))
+        return days
+
+    def write_day(self, account_id: str, day: Day, expected_rev: int | None) -> None:
+        """Under its condition."""
+        write = partial(self.world.store.write_day, account_id, day, expected_rev)
+        self.world.call(Call("write_day", write, CHANGES, frozenset({item_of(account_id, ("day", day.date))})))
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """The records as they show."""

@@ -77,7 +77,8 @@ class _Run:
                 self.audited.behind = True
                 self.day = replace(self.day, behind_since=self.day.behind_since or self.ledger.clock.now_ms())
                 return
-            batch = self.store.pages_after(self.account_id, self.day.reached.version, PAGES_PER_READ)
+            limit = min(PAGES_PER_READ, MAX_PAGES - self.audited.pages)
+            batch = self.store.pages_after(self.account_id, self.day.reached.version, limit)
         self.day = replace(self.day, behind_since=None)
 
     def _first_batch(self) -> Sequence[StoredPage]:
@@ -85,7 +86,7 @@ class _Run:
         reached = self.day.reached
         if not reached.version:
             return self.store.pages_after(self.account_id, 0, PAGES_PER_READ)
-        batch = self.store.pages_after(self.account_id, reached.version - 1, PAGES_PER_READ)
+        batch = self.store.pages_after(self.account_id, reached.version - 1, PAGES_PER_READ + 1)
         if not batch or batch[0].version != reached.version:
             self.found(Finding(reached.version, "missing_page", "it was there when it was audited"))
             return batch
