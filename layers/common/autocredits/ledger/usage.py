@@ -1,13 +1,13 @@
 """What an account consumed: the audited days, and the few pages that have come since."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import takewhile
 
+from autocredits.domain.audit import check_stored
 from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Page
 from autocredits.domain.usage import Used, Uses, date_of, uses_of
 
-from .history import pages_down
 from .ports import Store
 
 MAX_PAGES_SINCE = 2_000
@@ -40,13 +40,22 @@ def read_usage(store: Store, newest: Page, first: str) -> Usage:
         raise Problem("try_again", "The usage of this account is still being counted.")
     by_day = {day.date: day.uses for day in days if day.date >= first}
     since: dict[str, list[Page]] = {}
-    pages = pages_down(store, account_id, newest.version, PER_READ) if newest.version > reached else iter(())
-    for page in takewhile(lambda page: page.version > reached, pages):
+    for page in _pages_between(store, account_id, reached, newest.version):
         since.setdefault(date_of(page.at), []).append(page)
     for date, new in since.items():
         if date >= first:
             by_day[date] = _sum(by_day.get(date, {}), uses_of(new))
     return Usage(by_day, newest)
+
+
+def _pages_between(store: Store, account_id: str, version: int, last: int) -> Iterator[Page]:
+    """The pages after `version`, up to `last`. One that cannot be read is passed by, as the audit passes it by."""
+    while version < last and (batch := store.pages_after(account_id, version, min(PER_READ, last - version))):
+        for stored in batch:
+            version = stored.version
+            page = check_stored(account_id, version, stored.stored, stored.hash)
+            if isinstance(page, Page):
+                yield page
 
 
 def _sum(one: Uses, other: Uses) -> Uses:
