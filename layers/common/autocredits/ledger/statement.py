@@ -28,7 +28,7 @@ def range_of(store: Store, newest: Page, filters: Filters) -> Range:
     account_id = newest.account_id
     opening = None if filters.from_ms is None else page_at(store, account_id, filters.from_ms - 1)
     closing = newest if filters.to_ms is None else page_at(store, account_id, filters.to_ms - 1)
-    if opening and closing and closing.version < opening.version:
+    if opening and (closing is None or closing.version < opening.version):
         closing = opening
     return Range(opening, closing)
 
