@@ -42,10 +42,13 @@ mutants: .venv/done ## one mistake at a time in the core, each of which the test
 check: .venv/done .venv-sam/done ## style, types, imports, template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy layers/common/autocredits functions dev tests
-	PYTHONPATH=layers/common:. $(BIN)/lint-imports
+	$(BIN)/mypy layers/common/autocredits cli functions dev bench tests
+	PYTHONPATH=layers/common:cli:. $(BIN)/lint-imports
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint
+
+bench: .venv/done ## what requests cost as a journal grows; fails where it is too much (WRITE=1 keeps the figures)
+	@PYTHONPATH=layers/common:. $(BIN)/python -m bench.run
 
 build: .venv/done .venv-sam/done ## what is deployed, in .aws-sam/build
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(dir $(UV)):$$PATH" $(SAM) build
@@ -74,4 +77,4 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	@dev/venv.sh .venv-sam requirements/sam.txt
 	@touch $@
 
-.PHONY: help run token reset dead-letters republish restore-check test test-fast prove mutants check build sam-local test-sam docker requirements
+.PHONY: help run token reset dead-letters republish restore-check test test-fast prove mutants check bench build sam-local test-sam docker requirements

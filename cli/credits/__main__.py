@@ -1,0 +1,3 @@
+from .program.main import main
+
+main()
