@@ -16,8 +16,8 @@ from .views import View, entries_view
 RATE_DAYS = 30
 """From how many days, today among them, the days that are left are reckoned."""
 
-MAX_PAGES_BYTES = 4_000_000
-"""How long an answer with pages may become; the rest follows by its cursor."""
+MAX_PAGES_BYTES = 5_000_000
+"""How long an answer with pages may become, as the function returns it: JSON in JSON. The rest has a cursor."""
 
 Row = tuple[str, str, str, Used]
 """Day, store, action, and what was consumed."""
@@ -72,7 +72,7 @@ def pages_view(pages: Sequence[StoredPage]) -> list[View]:
     size = 0
     for stored in pages:
         item = page_view(stored)
-        size += len(json.dumps(item))
+        size += len(json.dumps(json.dumps(item)))
         if items and size > MAX_PAGES_BYTES:
             break
         items.append(item)
@@ -82,13 +82,21 @@ def pages_view(pages: Sequence[StoredPage]) -> list[View]:
 def page_view(stored: StoredPage) -> View:
     """A page with the text under its hash. One that cannot be read is shown as it is stored, without entries."""
     page = check_stored(stored.account_id, stored.version, stored.stored, stored.hash)
-    at = stored.stored.get("at")
+    plain = stored.stored
+    if isinstance(page, Finding):
+        plain = json.loads(json.dumps(plain, default=_as_text))
+    at = plain.get("at")
     return {
         "version": stored.version,
         "at": format_time(at) if isinstance(at, int) and 0 <= at <= MAX_AT else None,
         "entries": [] if isinstance(page, Finding) else entries_view(page),
-        "state": stored.stored.get("state"),
-        "prev": stored.stored.get("prev"),
+        "state": plain.get("state"),
+        "prev": plain.get("prev"),
         "hash": stored.hash,
-        "page": canonical_text(stored.account_id, stored.stored),
+        "page": canonical_text(stored.account_id, plain),
     }
+
+
+def _as_text(value: object) -> str:
+    """What somebody has put into a page that JSON does not know."""
+    return value.hex() if isinstance(value, bytes) else str(value)
