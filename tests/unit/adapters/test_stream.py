@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from autocredits.adapters.stream import pages_in
+from autocredits.adapters.stream import pages_in, touched_in
 from autocredits.domain.errors import BrokenInvariantError
 from autocredits.domain.journal import Page, hash_of, page_from_map
 from tests.kit.builders import Account, opened, requested
@@ -84,3 +84,36 @@ def test_a_page_of_another_account_is_not_believed() -> None:
 def test_a_batch_without_pages_has_none() -> None:
     """Nothing is made up."""
     assert read() == []
+
+
+# ---------------------------------------------------------------- what the audit looks at
+
+
+def test_each_account_whose_page_is_shown_is_touched_once() -> None:
+    """By new pages as by those that were changed or removed; only the latter are findings, each with its number."""
+    pages = account_with_pages().pages()
+    other = page_record(opened(account=Account(account_id="umbrella")).page())
+    removed = page_record(pages[2], "REMOVE")
+    del removed["dynamodb"]["NewImage"]
+    event = {"Records": [page_record(pages[0]), page_record(pages[1], "MODIFY"), other, removed]}
+    found = {
+        account_id: [(finding.version, finding.kind) for finding in findings]
+        for account_id, findings in touched_in(event).items()
+    }
+    assert found == {"acme": [(2, "modified_page"), (3, "removed_page")], "umbrella": []}
+
+
+def test_a_page_that_cannot_be_read_touches_its_account() -> None:
+    """The audit reads the table, and nothing but keys of the stream."""
+    record = page_record(account_with_pages().page(), at=1)
+    record["dynamodb"]["NewImage"] = {"what": {"N": "1.5"}}
+    assert touched_in({"Records": [record]}) == {"acme": []}
+
+
+def test_what_is_no_page_touches_nobody() -> None:
+    """Records of work and days are written all the time."""
+    account = account_with_pages()
+    order = work_record("acme", ("order", "o1"), account.work().to_map())
+    day = stream_record("MODIFY", {"pk": {"S": "account#acme#usage"}, "sk": {"S": "day#2026-11-24"}}, {}, 1)
+    beside = stream_record("MODIFY", {"pk": {"S": "account#acme"}, "sk": {"S": "note"}}, {}, 1)
+    assert touched_in({"Records": [order, day, beside]}) == {}
