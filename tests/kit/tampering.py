@@ -236,6 +236,7 @@ CASES: dict[str, Callable[[], Tampered]] = {
     "re-hashed: an entry has lost its unit": lambda: _forgery(
         DEBITED, lambda page: page["entries"][0].pop("unit"), "impossible_entry"
     ),
+    "re-hashed: a refusal without a unit": lambda: _forgery(THRESHOLD, _entry(kind="refused"), "impossible_entry"),
     "re-hashed: a standing entry moves": lambda: _forgery(THRESHOLD, _entry(posted=5), "impossible_entry"),
     "re-hashed: a standing entry has a unit": lambda: _forgery(
         THRESHOLD, _entry(unit="auto_order"), "impossible_entry"

@@ -246,6 +246,7 @@ WRONG: dict[str, tuple[int, Callable[[Stored], object], str]] = {
     "a debit adds": (DEBITED, entry(posted=1), "impossible_entry"),
     "a capture of more than is held": (CAPTURED, entry(held=-9_000), "impossible_entry"),
     "a debit without a unit": (DEBITED, entry(unit=None), "impossible_entry"),
+    "a refusal without a unit": (THRESHOLD, entry(kind="refused"), "impossible_entry"),
     "a standing entry that moves": (THRESHOLD, entry(posted=5), "impossible_entry"),
     "a standing entry that holds": (THRESHOLD, entry(held=5), "impossible_entry"),
     "a standing entry with a unit": (THRESHOLD, entry(unit="auto_order"), "impossible_entry"),
@@ -315,6 +316,14 @@ def test_the_page_after_an_unreadable_one_is_taken_as_it_is() -> None:
         "time_backwards",
         "missing_page",
     ]
+
+
+def test_a_change_that_left_no_trace_is_found_after_an_unreadable_page_too() -> None:
+    """The state after a page has what its own entries set."""
+    page = true_pages()[PAUSED - 1]
+    _, finding = fold(skip(Reached(), PAUSED - 1), replace(page, state=replace(page.state, status="active")))
+    assert finding is not None
+    assert finding.kind == "wrong_standing"
 
 
 def test_signs_are_checked_after_an_unreadable_page_too() -> None:

@@ -4,7 +4,7 @@ A page of a newer release may hold kinds, units and fields that are not known he
 a false alarm would stop a merchant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -94,7 +94,7 @@ def _check_form(stored: Mapping[str, Any]) -> None:
     Else a forged page could stop whoever checks it, or pass with half a hundredth.
     """
     entries, balances = stored["entries"], stored["state"].get("balances", {})
-    _check_numbers(stored)
+    _check_numbers(stored.values())
     require(_is_whole(stored["version"]), "version is not a whole number")
     require(_is_whole(stored["at"]) and 0 <= stored["at"] <= MAX_AT, "at is no time")
     require(isinstance(entries, list), "entries are not a list")
@@ -110,14 +110,16 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _check_numbers(value: Any) -> None:
-    if isinstance(value, Mapping):
-        _check_numbers(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for one in value:
-            _check_numbers(one)
-    elif isinstance(value, int | float):
-        require(isinstance(value, int) and abs(value) <= MAX_NUMBER, f"{value} is no number that a page may hold")
+def _check_numbers(values: Iterable[Any]) -> None:
+    for value in values:
+        if isinstance(value, str):
+            continue
+        if isinstance(value, dict):
+            _check_numbers(value.values())
+        elif isinstance(value, list):
+            _check_numbers(value)
+        elif isinstance(value, int | float):
+            require(isinstance(value, int) and abs(value) <= MAX_NUMBER, f"{value} is no number that a page may hold")
 
 
 def _check(reached: Reached, page: Page) -> Finding | None:
@@ -137,7 +139,7 @@ def _check(reached: Reached, page: Page) -> Finding | None:
     if _amounts(state) != _amounts(page.state):
         return Finding(version, "wrong_balance", "its balances are not those before it plus its entries")
     known = all(entry.kind in KINDS for entry in page.entries)
-    if known and reached.state is not None and _standing(state) != _standing(page.state):
+    if known and _standing(state) != _standing(page.state):
         return Finding(version, "wrong_standing", "its standing is not the one before it with its entries' changes")
     return None
 
