@@ -1,13 +1,14 @@
 """What reports show: usage by store, action or day, and the journal's pages (docs/contract.md, section 5). Pure."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from autocredits.domain.audit import MAX_AT, Finding, check_stored
 from autocredits.domain.journal import canonical_text
 from autocredits.domain.money import format_amount
 from autocredits.domain.times import format_time
-from autocredits.domain.usage import OTHER_STORES, Used
+from autocredits.domain.usage import OTHER_STORES, Used, Uses
 from autocredits.ledger.ports import StoredPage
 from autocredits.ledger.usage import Usage
 
@@ -19,51 +20,43 @@ RATE_DAYS = 30
 MAX_PAGES_BYTES = 5_000_000
 """How long an answer with pages may become, as the function returns it: JSON in JSON. The rest has a cursor."""
 
-Row = tuple[str, str, str, Used]
-"""Day, store, action, and what was consumed."""
-
-_LABELS: Mapping[str, Callable[[Row], str]] = {
-    "store": lambda row: "other" if row[1] == OTHER_STORES else row[1],
-    "action": lambda row: row[2],
-    "day": lambda row: row[0],
+_LABELS: Mapping[str, Callable[[str, str, str], str]] = {
+    "store": lambda day, store, action: "other" if store == OTHER_STORES else store,  # noqa: ARG005 - one form for all
+    "action": lambda day, store, action: action,  # noqa: ARG005
+    "day": lambda day, store, action: day,  # noqa: ARG005
 }
 
 
 def usage_view(usage: Usage, first: str, end: str, by: str, lately: str) -> View:
     """What was consumed from the day `first` to before `end`. The days left are reckoned from `lately` on."""
-    rows = _rows(usage)
-    wanted = [row for row in rows if first <= row[0] < end]
-    items = _summed(wanted, by)
+    days = {day: uses for day, uses in usage.by_day.items() if first <= day < end}
+    label_of = _LABELS[by]
+    items = _summed(by, ((label_of(day, *pair), use) for day, uses in days.items() for pair, use in uses.items()))
     if by == "day":
         for item in items:
-            item["actions"] = _summed([row for row in wanted if row[0] == item["day"]], "action")
-    spent = _total(row for row in rows if row[0] >= lately).credits
+            item["actions"] = _summed("action", ((pair[1], use) for pair, use in days[item["day"]].items()))
+    spent = _credits(uses for day, uses in usage.by_day.items() if day >= lately)
     available = max(0, usage.newest.state.balance("auto_order").available())
     return {
         "by": by,
         "items": items,
-        "total": format_amount(_total(wanted).credits),
+        "total": format_amount(_credits(days.values())),
         "days_left": available * RATE_DAYS // spent if spent else None,
     }
 
 
-def _rows(usage: Usage) -> list[Row]:
-    return [(day, store, action, use) for day, uses in usage.by_day.items() for (store, action), use in uses.items()]
-
-
-def _total(rows: Iterable[Row]) -> Used:
-    return sum((row[3] for row in rows), Used())
-
-
-def _summed(rows: Sequence[Row], by: str) -> list[View]:
+def _summed(by: str, labelled: Iterable[tuple[str, Used]]) -> list[View]:
     """One item for each store, action or day, in their order."""
-    sums: dict[str, Used] = {}
-    for row in rows:
-        label = _LABELS[by](row)
-        sums[label] = sums.get(label, Used()) + row[3]
-    return [
-        {by: label, "credits": format_amount(use.credits), "count": use.count} for label, use in sorted(sums.items())
-    ]
+    spent: Counter[str] = Counter()
+    count: Counter[str] = Counter()
+    for label, use in labelled:
+        spent[label] += use.credits
+        count[label] += use.count
+    return [{by: label, "credits": format_amount(spent[label]), "count": count[label]} for label in sorted(count)]
+
+
+def _credits(days: Iterable[Uses]) -> int:
+    return sum(use.credits for uses in days for use in uses.values())
 
 
 def pages_view(pages: Sequence[StoredPage]) -> list[View]:
