@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autocredits.domain.audit import Finding, check_stored
-from autocredits.domain.errors import BrokenInvariantError, Problem, require
-from autocredits.domain.journal import Page
+from autocredits.domain.errors import Problem, require
+from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.times import format_time
 
 from .history import Filters, Line, page_at
@@ -61,9 +60,7 @@ def _pages_up(store: Store, account_id: str, pages: Range) -> Iterator[Page]:
         batch = store.pages_after(account_id, version, min(PAGES_PER_READ, last - version))
         require(bool(batch), f"page {version + 1} is missing")
         for stored in batch:
-            page = check_stored(account_id, stored.version, stored.stored, stored.hash)
-            if isinstance(page, Finding):
-                raise BrokenInvariantError(f"page {page.version}: {page.kind}")
+            page = page_from_map(account_id, stored.stored, stored.hash)
             version += 1
             require(page.version == version, f"page {version} is missing")
             yield page
