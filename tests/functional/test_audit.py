@@ -30,8 +30,17 @@ def audit_all() -> dict[str, Audited]:
     return {account_id: audit(ledger(), account_id) for account_id in sorted(accounts())}
 
 
+def forget_days() -> None:
+    """Have it as if nothing had been audited yet."""
+    for item in items(os.environ["TABLE_NAME"]):
+        if item["sk"]["S"].startswith("day#"):
+            key = {name: item[name] for name in ("pk", "sk")}
+            boto3.client("dynamodb").delete_item(TableName=os.environ["TABLE_NAME"], Key=key)
+
+
 def check_clean() -> None:
-    """Fail unless every page of every account was checked, and nothing was found."""
+    """Fail unless every page of every account is checked, from the first, and nothing is found."""
+    forget_days()
     numbers = {account_id: ledger().store.head(account_id) for account_id in accounts()}
     assert numbers
     audited = audit_all()

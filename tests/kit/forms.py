@@ -45,6 +45,7 @@ def tell(service: Service) -> None:
     use_the_queue(service)
     buy(service)
     forget(service)
+    count_up(service)
 
 
 def open_and_correct(service: Service) -> None:
@@ -165,6 +166,13 @@ def forget(service: Service) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SystemClock, "now_ms", lambda clock: now_ms(clock) + 61_000)
         assert ledger().execute("acme", ExpireHold("order", "H-4")).done.did == "expired"
+
+
+def count_up(service: Service) -> None:
+    """What the day has consumed."""
+    newest = ledger().store.head("acme")
+    assert newest is not None
+    service.audit([newest])
 
 
 def start(service: Service, name: str, body: dict[str, Any]) -> str:
