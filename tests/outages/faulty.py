@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page
 from autocredits.domain.records import RecordKey, RecordList, Records
-from autocredits.ledger.ports import ConflictError, Listed, Snapshot, UnavailableError
+from autocredits.domain.usage import Day
+from autocredits.ledger.ports import ConflictError, Listed, Snapshot, StoredPage, UnavailableError
 from tests.kit.memory import MemoryStore
 
 OK, REQUEST_LOST, ANSWER_LOST, THROTTLED, CONFLICT = "ok", "request lost", "answer lost", "throttled", "conflict"
@@ -52,6 +53,22 @@ class StoreView:
     ) -> Sequence[Listed]:
         """A list."""
         return self.inner.list(which, account_id, start=start, newest_first=newest_first, limit=limit, shard=shard)
+
+    def pages_after(self, account_id: str, version: int, limit: int) -> Sequence[StoredPage]:
+        """Newer pages, as they are stored."""
+        return self.inner.pages_after(account_id, version, limit)
+
+    def newest_day(self, account_id: str) -> Day | None:
+        """The newest audited day."""
+        return self.inner.newest_day(account_id)
+
+    def days(self, account_id: str, first: str) -> Sequence[Day]:
+        """Audited days."""
+        return self.inner.days(account_id, first)
+
+    def write_day(self, account_id: str, day: Day, expected_rev: int | None) -> None:
+        """Write an audited day."""
+        self.inner.write_day(account_id, day, expected_rev)
 
     def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
         """Show it later."""
