@@ -122,6 +122,12 @@ def test_all_that_new_pages_tell_is_put_on_the_bus() -> None:
     assert bus.events == events_of(*pages)
 
 
+def test_every_new_page_is_counted(counted: Counted) -> None:
+    """The audit must have checked as many."""
+    publish_all(account_with_pages().pages(), MemoryBus())
+    assert counted == {"PagesWritten": 3}
+
+
 def test_only_what_did_not_get_there_is_tried_again() -> None:
     """At once, and as often as three times in all."""
     page = account_with_pages().page()
@@ -150,7 +156,7 @@ def test_a_page_that_fails_three_times_goes_to_the_republish_queue(
     assert publish_all([first, second, third], bus) == [{"account_id": "acme", "version": 1, "reason": reason}]
     assert len(bus.calls) == TRIES + 2 == 5
     assert bus.events[-4:] == events_of(second, third)
-    assert counted == {"PageNotPublished": 1}
+    assert counted == {"PagesWritten": 3, "PageNotPublished": 1}
 
 
 @pytest.mark.parametrize("failures", [1, 2])
@@ -171,7 +177,7 @@ def test_a_bus_that_is_down_leaves_every_page_to_the_republish_queue(counted: Co
         (2, "bus_unavailable"),
         (3, "bus_unavailable"),
     ]
-    assert counted == {"PageNotPublished": 3}
+    assert counted == {"PagesWritten": 3, "PageNotPublished": 3}
 
 
 def test_a_handler_raises_only_if_the_republish_queue_fails_as_well() -> None:
@@ -188,9 +194,9 @@ def test_a_handler_raises_only_if_the_republish_queue_fails_as_well() -> None:
         (
             BrokenInvariantError("page 1 does not match its hash"),
             "unreadable_page",
-            {"BrokenInvariant": 1, "PageNotPublished": 1},
+            {"BrokenInvariant": 1, "PagesWritten": 2, "PageNotPublished": 1},
         ),
-        (KeyError("entries"), "KeyError", {"PageNotPublished": 1}),
+        (KeyError("entries"), "KeyError", {"PagesWritten": 2, "PageNotPublished": 1}),
     ],
 )
 def test_a_page_that_cannot_be_read_stops_none(
