@@ -582,14 +582,14 @@ def test_pages_that_nobody_checks_ring(template: Template) -> None:
         one["Id"]: (one["ReturnData"], one["MetricStat"]["Metric"]["MetricName"], one["MetricStat"]["Period"])
         for one in metrics
     }
-    assert found == {"written": (False, "PagesWritten", 3600), "checked": (False, "PagesChecked", 3600)}
+    assert found == {"written": (False, "PagesWritten", 1800), "checked": (False, "PagesChecked", 1800)}
     for one in metrics:
         assert one["MetricStat"]["Stat"] == "Sum"
         assert one["MetricStat"]["Metric"]["Namespace"] == "autocredits"
         assert one["MetricStat"]["Metric"]["Dimensions"] == [{"Name": "service", "Value": "autocredits"}]
     assert {one["MetricStat"]["Metric"]["MetricName"] for one in metrics} == COMPARED
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
-    assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
+    assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (2, "notBreaching")
 
 
 def test_events_that_come_late_ring(template: Template) -> None:
