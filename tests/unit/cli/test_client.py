@@ -83,7 +83,12 @@ def test_a_code_that_is_not_known_is_a_plain_problem() -> None:
     """A newer service breaks nobody."""
     problem = problem_of(409, {"code": "brand_new", "detail": "New.", "request_id": "r-1", "more": 1})
     assert type(problem) is Problem
-    assert (problem.code, problem.detail, problem.request_id, problem.members["more"]) == ("brand_new", "New.", "r-1", 1)
+    assert (problem.code, problem.detail, problem.request_id, problem.members["more"]) == (
+        "brand_new",
+        "New.",
+        "r-1",
+        1,
+    )
 
 
 @pytest.mark.parametrize(
