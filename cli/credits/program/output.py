@@ -24,7 +24,7 @@ UNBOUNDED = 10_000
 """How wide a line may be that no person sees: nothing is cut."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots Python 3.11 cannot make a `Column[Row](…)`
 class Column(Generic[T]):
     """A column of a table: its name and what it shows of an item. Amounts stand at its right."""
 
