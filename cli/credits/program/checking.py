@@ -153,7 +153,8 @@ def _show(out: Output, verdict: Verdict) -> None:
         out.say(f"and {len(verdict.findings) - SHOWN} more")
     pages = f"{verdict.pages} pages with {verdict.entries} entries of account {verdict.account_id}"
     if not verdict.is_good():
-        out.say(f"WRONG: {pages}, {len(verdict.findings)} findings")
+        findings = "1 finding" if len(verdict.findings) == 1 else f"{len(verdict.findings)} findings"
+        out.say(f"WRONG: {pages}, {findings}")
         return
     out.say(f"{pages}, up to {verdict.reached.version}:{verdict.reached.hash}")
     anchors = "1 anchor" if verdict.anchors == 1 else f"{verdict.anchors} anchors"

@@ -48,7 +48,7 @@ def resend(stack: Stack, account: str, order_ids: tuple[str, ...], *, all_failed
         count = _resend_failed(stack, account)
         if stack.out.as_json:
             stack.out.json({"resent": count})
-        stack.out.say(f"{count} orders were sent again")
+        stack.out.say("1 order was sent again" if count == 1 else f"{count} orders were sent again")
         return
     for order_id in order_ids:
         sent = stack.client.resend(account, order_id)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from autocredits.domain.journal import NO_PAGE_HASH, Page
 from autocredits.domain.state import UNITS, State
@@ -35,9 +36,12 @@ def statement(lines: Iterable[Line], pages: Range, filters: Filters, now_ms: int
     """
     out = _Csv()
     whole = filters.is_whole()
+    wanted = iter(lines)
+    first = next(wanted, None)
     if whole:
-        out.add(_edge_rows("opening", pages.opening, filters, _opening_ms(pages, filters, now_ms)))
-    for line in lines:
+        begins_ms = first.page.at if first and filters.from_ms is None else min(filters.from_ms or now_ms, now_ms)
+        out.add(_edge_rows("opening", pages.opening, filters, begins_ms))
+    for line in chain([first] if first else [], wanted):
         out.add([_row(entry_view(line.page, line.index, line.entry, line.balance))])
         if out.size > MAX_BYTES:
             raise too_large(line.page)
@@ -60,12 +64,6 @@ class _Csv:
             self.writer.writerow([_cell(name, row.get(name)) for name in COLUMNS])
             self.text.seek(start)
             self.size += len(json.dumps(self.text.read()))
-
-
-def _opening_ms(pages: Range, filters: Filters, now_ms: int) -> int:
-    if filters.from_ms is not None:
-        return min(filters.from_ms, now_ms)
-    return pages.opening.at if pages.opening else 0
 
 
 def _edge_rows(kind: str, page: Page | None, filters: Filters, at_ms: int) -> Iterator[View]:
