@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CITING = ("layers", "functions", "dev", "tests", "docs")
+CITING = ("layers", "functions", "cli", "web", "bench", "dev", "tests", "docs")
 CITING_FILES = ("template.yaml", "Makefile", "pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 SUFFIXES = ("", ".py", ".sh", ".toml", ".in", ".md")
 WRITTEN_BY_PROGRAMS = ("pairs.md",)
