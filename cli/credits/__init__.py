@@ -1,15 +1,34 @@
 """The client of autocredits: every route, typed, with retries that can never charge twice."""
 
 from .client import Client
-from .problems import CreditsError, Problem, UnexpectedAnswer, Unreachable
+from .problems import (
+    AccountNotFound,
+    AlreadyCharged,
+    CreditsError,
+    InsufficientCredits,
+    InsufficientManagedBalance,
+    OrderConflict,
+    PaymentRefused,
+    Problem,
+    TryAgain,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from .transport import Retries
 from .work import Work, order, product
 
 __all__ = [
+    "AccountNotFound",
+    "AlreadyCharged",
     "Client",
     "CreditsError",
+    "InsufficientCredits",
+    "InsufficientManagedBalance",
+    "OrderConflict",
+    "PaymentRefused",
     "Problem",
     "Retries",
+    "TryAgain",
     "UnexpectedAnswer",
     "Unreachable",
     "Work",

@@ -130,7 +130,7 @@ class Transport:
             if isinstance(fault, Answer):
                 return fault
             if isinstance(fault, Problem) and not isinstance(fault, RETRIED):
-                raise RetriedProblem(fault)
+                raise RetriedProblem(fault) if is_retried else fault
             wait_s = self.retries.wait_s(tried, self._draw(), wait_s)
             if tried == self.retries.attempts or self._clock() + wait_s > end_s:
                 raise fault

@@ -13,7 +13,7 @@ from credits import problems as names
 from credits.problems import BY_CODE, problem_of
 from credits.transport import Bearer, checked_token, checked_url
 from tests.kit.served import Served, client_of
-from tests.kit.template import http_routes
+from tests.kit.template import ROOT, http_routes
 
 
 def everything(platform: Client, acme: Client) -> None:
@@ -235,3 +235,16 @@ def test_a_netrc_does_not_take_the_tokens_place(monkeypatch: pytest.MonkeyPatch,
     served = Served()
     assert client_of(served).open_account("acme").is_new
     assert Bearer("t").token == "t"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/cli.md"])
+def test_the_client_that_a_page_shows_works(page: str, acme: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ten lines run, against a stack that has the account they name, and charge the order once."""
+    (example,) = re.findall(r"```python\n(from credits import.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    monkeypatch.setattr("credits.Client", lambda *_, **__: acme)
+    for _ in range(2):
+        try:
+            exec(compile(example, page, "exec"), {"token": "acme"})  # noqa: S102 - our own page
+        except names.AlreadyCharged:
+            break
+    assert [entry["kind"] for entry in acme.entries("acme")].count("debited") == 1
