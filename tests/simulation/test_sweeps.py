@@ -56,7 +56,7 @@ def test_two_sweeps_meet_one_delivery(chunk: int) -> None:
     with simulated():
         for pair in sweep_pairs()[chunk::CHUNKS]:
             scenario = replace(pair, deliveries=(*pair.deliveries, ("sweep", 1)))
-            for run in sample(scenario, random, size(test=5, prove=1_000), faults=2):
+            for run in sample(scenario, random, size(test=5, prove=400), faults=2):
                 runs += 1
                 faults += run.faults
     tally(runs=runs, faults=faults)
@@ -73,7 +73,7 @@ def test_sweeps_by_chance(chunk: int) -> None:
     random = Random(seed() + 5000 + chunk)
     runs = faults = 0
     with simulated():
-        for _ in range(size(test=150, prove=15_000)):
+        for _ in range(size(test=150, prove=5_000)):
             (run,) = sample(_by_chance(random), random, 1, faults=random.randint(0, 4))
             runs += 1
             faults += run.faults
