@@ -87,7 +87,7 @@ def commits(merchant: Merchant) -> list[Callable[[], object]]:
             getattr(merchant, end)(answer.json()["hold_id"])
 
     return [
-        *[partial(merchant.debit, work()) for _ in range(70)],
+        *[partial(merchant.debit, work()) for _ in range(76)],
         *[partial(hold_and, "capture") for _ in range(15)],
         *[partial(hold_and, "release") for _ in range(10)],
         *[partial(merchant.tell, "auto_order.requested", **work(tracking="qtrack")) for _ in range(10)],

@@ -25,7 +25,9 @@ from tests.kit.service import Context, handler_of, http_event
 
 API = "https://credits.test"
 
-Fault = Literal["lost request", "lost answer", "throttled", "try again", "gateway before", "gateway after", "cut answer"]
+Fault = Literal[
+    "lost request", "lost answer", "throttled", "try again", "gateway before", "gateway after", "cut answer"
+]
 """What happens to a call. Of `lost answer`, `gateway after` and `cut answer` the caller learns nothing, and it is done."""
 
 DONE: frozenset[Fault] = frozenset({"lost answer", "gateway after", "cut answer"})
@@ -129,7 +131,10 @@ def _fault_reply(fault: Fault | None) -> Reply:
 
 
 def client_of(
-    served: Served, token: str = "platform", faults: Iterator[Fault | None] | None = None, retries: Retries | None = None
+    served: Served,
+    token: str = "platform",
+    faults: Iterator[Fault | None] | None = None,
+    retries: Retries | None = None,
 ) -> Client:
     """A client over a wire with these faults. It never really waits: the stack's clock moves on instead."""
     return Client.over(
@@ -164,6 +169,8 @@ def serving(served: Served, watch: Callable[[str], None] = lambda _: None) -> It
             """Hand a request over."""
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else None
+            if body is not None and len(body) < length:
+                return  # the client was killed in the middle of its request, which no gateway hands over
             watch(f"{self.command} {self.path}")
             reply = served.answer(self.command, self.path, dict(self.headers), body)
             content = reply.text.encode()
