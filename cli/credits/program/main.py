@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -15,7 +16,21 @@ from .ordering import orders, quote, resend
 from .reading import balance, history, journal, statement, usage
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Program(click.Group):
+    """A group of commands that ends as a closed pipe ends a program: quietly."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Of itself, click would make an exit code of 1 of it, which says something else here."""
+        try:
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to be flushed into it
+            raise SystemExit(exits.PIPE_CLOSED) from None
+        return done
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="credits")
 def cli() -> None:
     """Prepaid credits: balances that explain every hundredth.
@@ -39,7 +54,6 @@ def main() -> None:
     """Run the program."""
     try:
         cli(standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Exit as done:
         raise SystemExit(done.exit_code) from None
     except click.ClickException as error:
@@ -47,6 +61,3 @@ def main() -> None:
         raise SystemExit(error.exit_code) from None
     except (click.Abort, KeyboardInterrupt):
         raise SystemExit(exits.INTERRUPTED) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to be flushed into the pipe
-        raise SystemExit(exits.PIPE_CLOSED) from None
