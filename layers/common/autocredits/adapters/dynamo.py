@@ -45,7 +45,7 @@ _CONFLICTS = frozenset(
 def _deserialize(value: Mapping[str, Any]) -> Any:
     """A value as DynamoDB gives it, as a plain one: numbers are integers here, bytes plain bytes.
 
-    The SDK's own deserializer takes four times as long, and reading a journal is mostly this.
+    The SDK's own deserializer takes more than twice as long, and reading a journal is mostly this.
     """
     ((kind, inner),) = value.items()
     match kind:
@@ -84,9 +84,9 @@ class DynamoStore:
         """The page with this number: one strongly consistent GetItem."""
         with _translate_errors():
             answer = self.client.get_item(
-                TableName=self.table_name, Key=_page_key(account_id, version), ConsistentRead=True
+                TableName=self.table_name, Key=page_key(account_id, version), ConsistentRead=True
             )
-        return _page(account_id, answer["Item"]) if "Item" in answer else None
+        return page_of(account_id, answer["Item"]) if "Item" in answer else None
 
     def pages_before(self, account_id: str, version: int, limit: int) -> Sequence[Page]:
         """At most `limit` pages below `version`, newest first: one strongly consistent Query."""
@@ -100,7 +100,7 @@ class DynamoStore:
         return [stored_page(account_id, item) for item in items]
 
     def _query(self, account_id: str, condition: str, values: Item, limit: int) -> Sequence[Page]:
-        return [_page(account_id, item) for item in self._items(condition, values, limit, newest_first=True)]
+        return [page_of(account_id, item) for item in self._items(condition, values, limit, newest_first=True)]
 
     def _items(self, condition: str, values: Item, limit: int, *, newest_first: bool) -> Sequence[Item]:
         with _translate_errors():
@@ -143,8 +143,8 @@ class DynamoStore:
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """Those of the records that exist: strongly consistent, 100 a call."""
         records: dict[RecordKey, Record] = {}
-        by_pk = {_record_key(account_id, key)["pk"]["S"]: key for key in keys}
-        wanted = [_record_key(account_id, key) for key in keys]
+        by_pk = {record_key(account_id, key)["pk"]["S"]: key for key in keys}
+        wanted = [record_key(account_id, key) for key in keys]
         while wanted:
             now, wanted = wanted[:BATCH], wanted[BATCH:]
             with _translate_errors():
@@ -162,7 +162,7 @@ class DynamoStore:
 
     def snapshot(self, account_id: str, version: int, keys: Sequence[RecordKey]) -> Snapshot:
         """Page and records at one moment: one TransactGetItems."""
-        wanted = [_page_key(account_id, version), *(_record_key(account_id, key) for key in keys)]
+        wanted = [page_key(account_id, version), *(record_key(account_id, key) for key in keys)]
         with _translate_errors():
             answer = self.client.transact_get_items(
                 TransactItems=[{"Get": {"TableName": self.table_name, "Key": key}} for key in wanted]
@@ -208,7 +208,7 @@ class DynamoStore:
 
     def put_off(self, which: RecordList, listed: Listed, key: RecordKey, until_ms: Callable[[int], int]) -> int:
         """Its place alone is updated, on condition that it is as listed, with the number of times beside it."""
-        primary, place = _record_key(listed.account_id, key), f"{which.index}_sk"
+        primary, place = record_key(listed.account_id, key), f"{which.index}_sk"
         with translate_errors():
             item = self.client.get_item(
                 TableName=self.table_name,
@@ -253,13 +253,13 @@ class DynamoStore:
         stored = page.to_map()
         item = {**stored, "prev": bytes.fromhex(page.prev), "hash": bytes.fromhex(page.hash)}
         # The page's number must be free. This is what lets one of two writers through, and orders them all.
-        return self._put(_page_key(account_id, page.version), item, None)
+        return self._put(page_key(account_id, page.version), item, None)
 
     def _check_vacant(self, account_id: str, version: int) -> Item:
         # No page is written, but the decision relied on the newest one: there must be no later one.
         check = {
             "TableName": self.table_name,
-            "Key": _page_key(account_id, version),
+            "Key": page_key(account_id, version),
             "ConditionExpression": "attribute_not_exists(pk)",
         }
         return {"ConditionCheck": check}
@@ -268,7 +268,7 @@ class DynamoStore:
         attributes: Item = write.record.to_map()
         for listing in write.record.listings():
             attributes |= _listing(account_id, listing)
-        return self._put(_record_key(account_id, write.key), attributes, write.expected_rev)
+        return self._put(record_key(account_id, write.key), attributes, write.expected_rev)
 
     def _put(self, key: Item, attributes: Mapping[str, Any], expected_rev: int | None) -> Item:
         put: Item = {
@@ -292,7 +292,8 @@ def _page_sk(version: int) -> str:
     return f"page#{version:012d}"
 
 
-def _page_key(account_id: str, version: int) -> Item:
+def page_key(account_id: str, version: int) -> Item:
+    """The primary key of a page's item."""
     return {"pk": _page_pk(account_id), "sk": {"S": _page_sk(version)}}
 
 
@@ -300,7 +301,8 @@ def _days_pk(account_id: str) -> Item:
     return {"S": f"account#{account_id}#usage"}
 
 
-def _record_key(account_id: str, key: RecordKey) -> Item:
+def record_key(account_id: str, key: RecordKey) -> Item:
+    """The primary key of a record's item."""
     kind, record_id = key
     if kind == "day":
         return {"pk": _days_pk(account_id), "sk": {"S": f"day#{record_id}"}}
@@ -340,24 +342,9 @@ def place_of(item: Mapping[str, Any]) -> Place | None:
     return Place(account_id, key=(kind, name)) if known else None
 
 
-def page_of(account_id: str, item: Mapping[str, Any]) -> Page:
-    """The page of an item. Raises BrokenInvariantError unless its hash covers exactly what is stored."""
-    return _page(account_id, item)
-
-
 def record_of(key: RecordKey, item: Mapping[str, Any]) -> Record:
     """The record of an item."""
     return record_from_map(key, _plain(item))
-
-
-def record_key(account_id: str, key: RecordKey) -> Item:
-    """The primary key of a record's item."""
-    return _record_key(account_id, key)
-
-
-def page_key(account_id: str, version: int) -> Item:
-    """The primary key of a page's item."""
-    return _page_key(account_id, version)
 
 
 def _listing(account_id: str, listing: Listing) -> dict[str, str]:
@@ -386,7 +373,8 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _deserialize(value) for name, value in item.items() if name not in _KEY_ATTRIBUTES}
 
 
-def _page(account_id: str, item: Mapping[str, Any]) -> Page:
+def page_of(account_id: str, item: Mapping[str, Any]) -> Page:
+    """The page of an item. Raises BrokenInvariantError unless its hash covers exactly what is stored."""
     found = stored_page(account_id, item)
     if not found.hash:
         raise BrokenInvariantError(f"a page of {account_id} without its hashes")
