@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 
 from autocredits.adapters.aws import CONFIG
-from autocredits.adapters.dynamo import DynamoStore
+from autocredits.adapters.dynamo import DynamoStore, parsing_queries
 from dev.engines import dynamodb, programs
 from dev.engines.dynamodb import Name, fetch, start
 from dev.engines.programs import EngineError
@@ -41,7 +41,7 @@ Endpoint = Callable[[Name], str]
 
 def client_of(endpoint_url: str, **options: Any) -> Any:
     """A client with the service's own settings, for many threads, that talks to nothing but the engine."""
-    return boto3.client(
+    client = boto3.client(
         "dynamodb",
         endpoint_url=endpoint_url,
         region_name="us-east-1",
@@ -49,6 +49,7 @@ def client_of(endpoint_url: str, **options: Any) -> Any:
         aws_secret_access_key="test",
         config=CONFIG.merge(Config(max_pool_connections=THREADS, **options)),
     )
+    return parsing_queries(client)
 
 
 def make_table(client: Any, name: str | None = None) -> str:

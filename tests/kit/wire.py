@@ -10,6 +10,7 @@ from botocore.awsrequest import AWSResponse, HTTPHeaders
 from botocore.config import Config
 
 from autocredits.adapters.aws import CONFIG
+from autocredits.adapters.dynamo import parsing_queries
 
 ADDRESS = "http://127.0.0.1:1"
 
@@ -43,7 +44,7 @@ def client_of(service: str, send: Callable[..., AWSResponse] | None = None, endp
     )
     if send is not None:
         client.meta.events.register(f"before-send.{service}.*", send)
-    return client
+    return parsing_queries(client) if service == "dynamodb" else client
 
 
 def answering(service: str, status: int, body: object) -> Any:

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from .adapters.aws import client
 from .adapters.bus import EventBus
 from .adapters.clock import SystemClock
-from .adapters.dynamo import DynamoStore
+from .adapters.dynamo import DynamoStore, parsing_queries
 from .adapters.queue import SqsQueue
 from .adapters.secrets import AwsSecrets
 from .domain.catalog import Catalog, load_catalog
@@ -34,7 +34,7 @@ def catalog() -> Catalog:
 @cache
 def ledger() -> Ledger:
     """The ledger on the table of journals and records."""
-    return Ledger(DynamoStore(client("dynamodb"), os.environ["TABLE_NAME"]), SystemClock(), catalog())
+    return Ledger(DynamoStore(parsing_queries(client("dynamodb")), os.environ["TABLE_NAME"]), SystemClock(), catalog())
 
 
 @cache

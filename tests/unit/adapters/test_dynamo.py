@@ -1,5 +1,6 @@
 """What DynamoDB and the network raise, by the names of the port. Nothing here leaves the process."""
 
+import base64
 import json
 import socketserver
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import (
     BotoCoreError,
@@ -388,3 +390,50 @@ def test_a_page_is_known_by_its_key() -> None:
 def test_an_item_of_no_known_kind_is_nothing(pk: str, sk: str) -> None:
     """What another release may write, or nobody does."""
     assert place_of({"pk": {"S": pk}, "sk": {"S": sk}}) is None
+
+
+PLAIN_VALUES = {
+    "version": 7,
+    "B": "a name that is also a type",
+    "S": {"S": "likewise", "B": b"\x00\xff"},
+    "entries": [{"kind": "granted", "posted": -5}, None, True, [b"ab"]],
+    "prev": b"\x01" * 32,
+}
+
+
+def as_json(value: object) -> object:
+    """A value in DynamoDB's form, with bytes as they go over the wire."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {name: as_json(one) for name, one in value.items()}
+    return [as_json(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("parsed_by", ["us", "the SDK"])
+def test_a_query_is_read_alike_whoever_parses_it(parsed_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that are also types, and bytes at any depth, mislead neither."""
+    item = {name: TypeSerializer().serialize(value) for name, value in PLAIN_VALUES.items()}
+    item |= {name: {"S": text} for name, text in {"pk": "account#acme", "sk": "page#000000000007"}.items()}
+    item["hash"] = {"B": b"\x02" * 32}
+    if parsed_by == "the SDK":
+        monkeypatch.setattr(wire, "parsing_queries", lambda client: client)
+    [found] = answering(200, {"Items": [as_json(item)], "Count": 1, "ScannedCount": 1}).pages_after("acme", 6, 1)
+    assert found.stored == {**PLAIN_VALUES, "prev": "01" * 32}
+    assert (found.version, found.hash) == (7, "02" * 32)
+
+
+def test_a_query_has_what_else_the_answer_says() -> None:
+    """Its count, its cursor, and what the SDK says of the call."""
+    body = {"Items": [], "Count": 0, "ScannedCount": 9, "LastEvaluatedKey": {"pk": {"S": "a"}}}
+    told = wire.answering("dynamodb", 200, body).query(TableName="credits")
+    assert told.pop("ResponseMetadata")["HTTPStatusCode"] == 200
+    assert told == body
+
+
+@pytest.mark.parametrize("body", [b"{", b"{}", b'{"Items": ['])
+def test_an_answer_without_items_is_left_to_the_sdk(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes of it what it always does."""
+    ours = wire.answering("dynamodb", 200, body).query(TableName="credits")
+    monkeypatch.setattr(wire, "parsing_queries", lambda client: client)
+    assert ours == wire.answering("dynamodb", 200, body).query(TableName="credits")

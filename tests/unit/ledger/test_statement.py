@@ -1,3 +1,7 @@
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +11,9 @@ from autocredits.domain.journal import Entry, Page, next_page
 from autocredits.domain.times import parse_time
 from autocredits.ledger import statement
 from autocredits.ledger.history import Filters, Line
+from autocredits.ledger.ports import StoredPage
 from autocredits.ledger.statement import MAX_ENTRIES_READ, Range, lines_of, range_of
+from autocredits.ledger.time_limit import OutOfTimeError, time_limit
 from tests.kit.memory import MemoryStore
 
 ACCOUNT_ID = "acme"
@@ -131,3 +137,75 @@ def test_a_statement_hides_no_gap(number: int) -> None:
         read(store, made[-1], Filters())
     store.pages[ACCOUNT_ID][number] = (text, digest)
     assert len(read(store, made[-1], Filters())) == 4
+
+
+@dataclass(slots=True)
+class Watched(MemoryStore):
+    """A store whose reads end early, after `most` pages; it notes who reads."""
+
+    most: int = 1_000
+    readers: list[threading.Thread] = field(default_factory=list, compare=False)
+
+    def pages_after(self, account_id: str, version: int, limit: int) -> Sequence[StoredPage]:
+        """Note the thread, and give few."""
+        self.readers.append(threading.current_thread())
+        return MemoryStore.pages_after(self, account_id, version, min(limit, self.most))
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> tuple[MemoryStore, list[Page]]:
+    """Eleven pages, of which a statement reads four at a time."""
+    monkeypatch.setattr(statement, "PAGES_PER_READ", 4)
+    return journal([(number, 2) for number in range(1, 12)])
+
+
+@pytest.mark.parametrize("most", [1, 3, 1_000])
+@pytest.mark.parametrize(("from_ms", "to_ms"), [(None, None), (3, None), (2, 10), (1, 5)])
+def test_many_reads_give_every_page_once(
+    few: tuple[MemoryStore, list[Page]], most: int, from_ms: int | None, to_ms: int | None
+) -> None:
+    """In their order, also where long pages make each of them end early."""
+    store = Watched(pages=few[0].pages, most=most)
+    found = read(store, few[1][-1], Filters(from_ms=from_ms, to_ms=to_ms))
+    assert [line.page.version for line in found] == [n for n in range(from_ms or 1, to_ms or 12) for _ in range(2)]
+
+
+def test_what_one_read_gives_needs_no_thread(few: tuple[MemoryStore, list[Page]]) -> None:
+    """It is read by who asks; more is read ahead by others, at most three reads at a time."""
+    store = Watched(pages=few[0].pages)
+    read(store, few[1][-1], Filters(from_ms=8))
+    assert store.readers == [threading.current_thread()]
+    store.readers.clear()
+    read(store, few[1][-1], Filters())
+    assert len(store.readers) == 3
+    assert threading.current_thread() not in store.readers
+    assert not any(reader.is_alive() for reader in store.readers)
+
+
+def test_reading_ahead_ends_with_the_statement(
+    few: tuple[MemoryStore, list[Page]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stops early leaves no thread behind, and has read little more than was used."""
+    monkeypatch.setattr(statement, "PAGES_PER_READ", 1)
+    store = Watched(pages=few[0].pages)
+    lines = lines_of(store, ACCOUNT_ID, Range(None, few[1][-1]), Filters())
+    next(lines)
+    lines.close()  # type: ignore[attr-defined] # a generator
+    assert len(store.readers) <= 1 + statement.READ_AHEAD
+    assert not any(reader.is_alive() for reader in store.readers)
+
+
+def test_reading_ahead_keeps_the_time_limit(few: tuple[MemoryStore, list[Page]]) -> None:
+    """A read that might end too late is not begun, whoever would make it."""
+    store, made = few
+    with time_limit(1.0), pytest.raises(OutOfTimeError):
+        list(lines_of(store, ACCOUNT_ID, Range(None, made[-1]), Filters()))
+
+
+@pytest.mark.parametrize("number", [4, 5, 9, 11])
+def test_reading_ahead_hides_no_gap(few: tuple[MemoryStore, list[Page]], number: int) -> None:
+    """Wherever in a read it is."""
+    store, made = few
+    del store.pages[ACCOUNT_ID][number]
+    with pytest.raises(BrokenInvariantError):
+        list(lines_of(store, ACCOUNT_ID, Range(None, made[-1]), Filters()))

@@ -5,7 +5,7 @@ releases can work on the same items side by side. A record whose form has change
 write it says so by a higher `form` (absent: 1).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Protocol
 
@@ -24,10 +24,11 @@ def field_names(form: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(form) if field.name != "unknown")
 
 
-def from_map(names: Sequence[str], stored: Mapping[str, Any]) -> dict[str, Any]:
+def from_map(names: Collection[str], stored: Mapping[str, Any]) -> dict[str, Any]:
     """The constructor's arguments for a stored form: the known fields, and all others as `unknown`."""
-    known = {name: value for name, value in stored.items() if name in names}
-    return {**known, "unknown": {name: value for name, value in stored.items() if name not in names}}
+    unknown = {name: value for name, value in stored.items() if name not in names}
+    known = {name: value for name, value in stored.items() if name not in unknown} if unknown else stored
+    return {**known, "unknown": unknown}
 
 
 def to_map(record: Stored, names: Sequence[str]) -> dict[str, Any]:

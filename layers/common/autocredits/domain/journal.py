@@ -63,6 +63,7 @@ class Entry:
 
 
 _ENTRY_FIELDS = field_names(Entry)
+_KNOWN_OF_ENTRY = frozenset(_ENTRY_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +85,19 @@ class Page:
 
     def state_before(self) -> State:
         """The balances before this page, from the state after it and its entries. Standing is as after it."""
-        state = self.state
+        balances = dict(self.state.balances)
         for entry in self.entries:
             if entry.unit is not None:
-                state = replace(state, balances={**state.balances, entry.unit: _minus(state, entry)})
-        return state
+                balances[entry.unit] = _minus(balances.get(entry.unit, Balance()), entry)
+        return replace(self.state, balances=balances)
 
     def balances_after(self) -> Iterator[tuple[Entry, Balance | None]]:
         """Each entry with its unit's balance after it; None for an entry without a unit."""
-        state = self.state_before()
+        balances = dict(self.state_before().balances)
         for entry in self.entries:
-            if entry.unit is None:
-                yield entry, None
-            else:
-                after = _plus(state, entry)
-                state = replace(state, balances={**state.balances, entry.unit: after})
-                yield entry, after
+            if entry.unit is not None:
+                balances[entry.unit] = _plus(balances[entry.unit], entry)
+            yield entry, None if entry.unit is None else balances[entry.unit]
 
     def entry_id(self, index: int) -> str:
         """The id of the entry at `index`."""
@@ -119,14 +117,12 @@ class Entered:
 _PAGE_FIELDS = ("version", "at", "entries", "state", "prev")
 
 
-def _minus(state: State, entry: Entry) -> Balance:
-    after = state.balance(entry.unit or "")
-    return replace(after, posted=after.posted - entry.posted, held=after.held - entry.held)
+def _minus(after: Balance, entry: Entry) -> Balance:
+    return Balance(after.posted - entry.posted, after.held - entry.held, after.unknown)
 
 
-def _plus(state: State, entry: Entry) -> Balance:
-    before = state.balance(entry.unit or "")  # of any unit: a newer release may have more of them
-    return replace(before, posted=before.posted + entry.posted, held=before.held + entry.held)
+def _plus(before: Balance, entry: Entry) -> Balance:
+    return Balance(before.posted + entry.posted, before.held + entry.held, before.unknown)
 
 
 def _page_map(version: int, at: int, entries: Sequence[Entry], state: State, prev: str) -> dict[str, Any]:
@@ -165,8 +161,11 @@ def _follows(head: Page | None, now_ms: int) -> tuple[int, int]:
     return (head.version + 1, max(now_ms, head.at)) if head else (1, now_ms)
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def _text(stored: Mapping[str, Any]) -> str:
-    return json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(stored)
 
 
 def page_from_map(account_id: str, stored: Mapping[str, Any], stored_hash: str) -> Page:
@@ -175,7 +174,7 @@ def page_from_map(account_id: str, stored: Mapping[str, Any], stored_hash: str) 
     require("account_id" not in stored, "a page with a field that its hash does not cover")
     require(hash_of(account_id, stored) == stored_hash, f"page {stored.get('version')} does not match its hash")
     values = from_map(_PAGE_FIELDS, stored)
-    values["entries"] = tuple(Entry(**from_map(_ENTRY_FIELDS, entry)) for entry in stored["entries"])
+    values["entries"] = tuple(Entry(**from_map(_KNOWN_OF_ENTRY, entry)) for entry in stored["entries"])
     values["state"] = state_from_map(stored["state"])
     return Page(account_id=account_id, hash=stored_hash, **values)
 

@@ -1,6 +1,9 @@
 """A statement: an account's entries of a range, oldest first, with the balances before and after them."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from autocredits.domain.errors import Problem, require
@@ -8,10 +11,12 @@ from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.times import format_time
 
 from .history import Filters, Line, page_at
-from .ports import Store
+from .ports import Store, StoredPage
 
 MAX_ENTRIES_READ = 20_000
-PAGES_PER_READ = 1_000
+PAGES_PER_READ = 500
+READ_AHEAD = 3
+"""How many reads are on their way while the pages of one are worked on: few, since a page can have 16 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,37 @@ def too_large(page: Page) -> Problem:
 def _pages_up(store: Store, account_id: str, pages: Range) -> Iterator[Page]:
     version = pages.opening.version if pages.opening else 0
     last = pages.closing.version if pages.closing else 0
-    while version < last:
-        batch = store.pages_after(account_id, version, min(PAGES_PER_READ, last - version))
-        require(bool(batch), f"page {version + 1} is missing")
-        for stored in batch:
-            page = page_from_map(account_id, stored.stored, stored.hash)
-            version += 1
-            require(page.version == version, f"page {version} is missing")
-            yield page
+    for end, batch in _batches(store, account_id, version, last):
+        while version < end:
+            require(bool(batch), f"page {version + 1} is missing")
+            for stored in batch:
+                page = page_from_map(account_id, stored.stored, stored.hash)
+                version += 1
+                require(page.version == version, f"page {version} is missing")
+                yield page
+            # Long pages make a batch end early.
+            batch = store.pages_after(account_id, version, end - version) if version < end else ()  # noqa: PLW2901
+
+
+def _batches(store: Store, account_id: str, version: int, last: int) -> Iterator[tuple[int, Sequence[StoredPage]]]:
+    """What single reads give of the pages after `version`, each with the page that it should reach.
+
+    Numbers have no gaps, so each read's start is known, and the next ones are made while one is worked on.
+    """
+    reads = [(start, min(start + PAGES_PER_READ, last)) for start in range(version, last, PAGES_PER_READ)]
+    if len(reads) == 1:
+        yield last, store.pages_after(account_id, version, last - version)
+        return
+    ahead: deque[tuple[int, Future[Sequence[StoredPage]]]] = deque()
+    pool = ThreadPoolExecutor(READ_AHEAD)
+    try:
+        for start, end in reads:
+            task = pool.submit(copy_context().run, store.pages_after, account_id, start, end - start)
+            ahead.append((end, task))
+            if len(ahead) > READ_AHEAD:
+                done, task = ahead.popleft()
+                yield done, task.result()
+        for done, task in ahead:
+            yield done, task.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
