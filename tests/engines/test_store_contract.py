@@ -710,3 +710,45 @@ def test_an_audit_that_is_behind_stands_in_its_list(store: Store, account_id: st
     assert [one.at_ms() for one in listed()] == [NOW_MS + 1]
     store.write_day(account_id, day(rev=2), 1)
     assert listed() == []
+
+
+# ---------------------------------------------------------------- finding accounts
+
+
+def found_from(store: Store, position: str, limit: int) -> list[str]:
+    """All accounts from a position on, read in parts of so many items."""
+    found: list[str] = []
+    for _ in range(10_000):
+        part = store.find_accounts(position, limit)
+        assert len(part.account_ids) <= limit
+        found += part.account_ids
+        position = part.position
+        if not position:
+            return found
+    raise AssertionError("the store has no end")
+
+
+@pytest.mark.parametrize("limit", [1, 7, 500])
+def test_every_account_is_found_once(store: Store, account_id: str, limit: int) -> None:
+    """In parts of any size, whatever else is there: longer journals, records, days."""
+    wanted = [f"{account_id}-{number}" for number in range(9)]
+    for name in wanted:
+        commit_all(store, name, pages_of(name, 3))
+        store.write_day(name, day(), None)
+    store.commit(f"{account_id}-lost", None, [key_record()], vacant=1)
+    found = found_from(store, "", limit)
+    assert sorted(name for name in found if name.startswith(account_id)) == wanted
+    assert len(set(found)) == len(found)
+
+
+def test_a_position_whose_item_is_gone_is_gone_on_from(store: Store, account_id: str) -> None:
+    """As after a restore: what comes before it and what comes after it are all that there is."""
+    wanted = [f"{account_id}-{number}" for number in range(9)]
+    for name in wanted:
+        commit_all(store, name, pages_of(name, 1))
+    gone = f"{account_id}-4-gone"
+    position = json.dumps([f"account#{gone}", "page#000000000001"]) if isinstance(store, DynamoStore) else gone
+    found = [name for name in found_from(store, position, 7) if name.startswith(account_id)]
+    assert len(set(found)) == len(found)
+    assert set(found) <= set(wanted)
+    assert found_from(store, position, 3) == found_from(store, position, 500)

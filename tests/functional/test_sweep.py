@@ -11,7 +11,9 @@ from collections.abc import Callable
 import boto3
 import pytest
 
+from autocredits.adapters.dynamo import DynamoStore
 from autocredits.adapters.queue import SqsQueue
+from autocredits.bootstrap import ledger
 from autocredits.ledger import due
 from autocredits.ledger.ports import UnavailableError
 from tests.functional.calls import ACME, get, hold, post
@@ -41,6 +43,12 @@ def counted(capsys: pytest.CaptureFixture[str]) -> Counted:
         return Counter(metric["Name"] for metrics in told for metric in metrics)
 
     return read
+
+
+@pytest.fixture
+def resting(service: Service) -> None:
+    """The walk over all accounts has come to its end, and meets none of those to come."""
+    service.sweep()
 
 
 def lose_messages(service: Service) -> None:
@@ -156,6 +164,7 @@ def test_a_message_is_not_sent_every_minute(clock: Clock, acme: Service) -> None
     assert sent == [2, 4, 8, 16]
 
 
+@pytest.mark.usefixtures("resting")
 def test_a_broken_item_holds_up_nobody(clock: Clock, acme: Service, counted: Counted) -> None:
     """It is counted and put off, a minute first, then doubling; after five times somebody has to look."""
     acme.open("umbrella")
@@ -182,6 +191,7 @@ def test_a_broken_item_holds_up_nobody(clock: Clock, acme: Service, counted: Cou
     assert stuck == [0, 0, 0, 1, 1, 1]
 
 
+@pytest.mark.usefixtures("resting")
 def test_many_broken_items_at_the_head_hold_up_nobody(clock: Clock, acme: Service, counted: Counted) -> None:
     """Thirty holds of an account that cannot be read, overdue for longer than a healthy hold and a lost message."""
     acme.open("umbrella", extra="100.00")
@@ -213,6 +223,7 @@ def test_without_time_everything_is_left(clock: Clock, acme: Service) -> None:
     assert handler_of(event)(event, Context(20_000)) == {"done": 1, "failed": 0, "left": 0}
 
 
+@pytest.mark.usefixtures("resting")
 def test_a_queue_that_is_down_is_waited_for(
     clock: Clock, acme: Service, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,3 +255,92 @@ def test_the_sweep_needs_no_standing(clock: Clock, acme: Service) -> None:
     clock.advance(60)
     assert acme.sweep()["done"] == 1
     assert acme.balance()["held"] == "0.00"
+
+
+# ---------------------------------------------------------------- the walk over all accounts
+
+
+def forget_audit(account: str) -> None:
+    """Leave an account as one that is older than the audit."""
+    client, key = boto3.client("dynamodb"), {"pk": {"S": f"account#{account}#usage"}}
+    for day in client.scan(TableName=os.environ["TABLE_NAME"])["Items"]:
+        if day["pk"] == key["pk"]:
+            client.delete_item(TableName=os.environ["TABLE_NAME"], Key={**key, "sk": day["sk"]})
+    assert reached(account) == 0
+
+
+def reached(account: str) -> int:
+    """How far an account's audit has come."""
+    day = ledger().store.newest_day(account)
+    return day.reached.version if day else 0
+
+
+def test_an_account_that_no_stream_has_shown_is_audited(acme: Service) -> None:
+    """The sweep's walk comes to it, and to it once."""
+    forget_audit("acme")
+    assert acme.sweep() == NOTHING
+    assert reached("acme") == acme.pages()[-1].version
+    forget_audit("acme")
+    assert acme.sweep() == NOTHING
+    assert reached("acme") == 0
+
+
+def test_a_month_later_it_comes_again(clock: Clock, acme: Service) -> None:
+    """Then it finds what the stream has lost since."""
+    acme.sweep()
+    forget_audit("acme")
+    clock.advance(30 * 24 * 3600)
+    acme.sweep()
+    assert reached("acme") == acme.pages()[-1].version
+
+
+def test_an_account_that_cannot_be_read_does_not_end_the_walk(acme: Service, counted: Counted) -> None:
+    """What is wrong with it is found and counted; the others are audited, and the walk ends."""
+    for account in ("one", "two", "three"):
+        acme.open(account)
+        forget_audit(account)
+    break_account(acme, "two")
+    counted()
+    assert acme.sweep() == NOTHING
+    assert counted()["AuditFinding"] >= 1
+    assert [reached(account) for account in ("one", "three")] == [1, 1]
+    assert acme.sweep() == NOTHING
+    assert counted()["AuditFinding"] == 0
+
+
+def test_a_walk_that_fails_leaves_the_rest_of_the_sweep_alone(
+    clock: Clock, acme: Service, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the right to scan is lacking: it is counted, and tried again in the next minute."""
+    hold(acme, {**work("A-1"), "expires_in": 60}, "k1")
+    clock.advance(60)
+
+    def fails(*_: object) -> None:
+        raise UnavailableError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DynamoStore, "find_accounts", fails)
+        counted()
+        assert acme.sweep() == {"done": 1, "failed": 0, "left": 0}
+        assert counted()["SweepFailed"] == 1
+    forget_audit("acme")
+    acme.sweep()
+    assert reached("acme") > 0
+
+
+def test_an_account_that_cannot_be_audited_now_is_audited_later(
+    acme: Service, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table did not answer: the walk waits for it, and the failure is counted."""
+    forget_audit("acme")
+
+    def fails(*_: object) -> None:
+        raise UnavailableError("throttled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DynamoStore, "newest_day", fails)
+        counted()
+        assert acme.sweep() == NOTHING
+        assert counted()["SweepFailed"] == 1
+    acme.sweep()
+    assert reached("acme") == acme.pages()[-1].version

@@ -8,6 +8,7 @@ from autocredits.domain.purchases.coupons import Coupon, CouponUse
 from autocredits.domain.purchases.facts import Checkout, Decision, Dispute, PaymentFacts
 from autocredits.domain.purchases.record import Payment, Purchase
 from autocredits.domain.records import KeyRecord, Record
+from autocredits.domain.walk import Walk
 from autocredits.domain.work.record import Part, Progress, Work
 
 UNKNOWN = {"invented_later": ["by", {"a": "newer release"}]}
@@ -162,6 +163,7 @@ RECORDS: Mapping[str, Record] = {
         unknown=UNKNOWN,
     ),
     "coupon_use": CouponUse(code="C", uses=1, tallied=3, rev=2, unknown={**UNKNOWN, "form": 2}),
+    "walk": Walk(position="here", tries=1, ended_at=2, rev=3, unknown=UNKNOWN),
 }
 """By the kind that the record's key names."""
 

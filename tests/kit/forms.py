@@ -24,6 +24,7 @@ from autocredits.domain.records import Record, RecordKey
 from autocredits.domain.state import State
 from autocredits.domain.work.expiry import ExpireHold
 from autocredits.domain.work.record import Work
+from autocredits.ledger.walking import walk_on
 from functions.purchase.payments.sandbox import sign
 from tests.kit.service import Context, Service, handler_of, http_event, sourcing, work
 
@@ -169,10 +170,11 @@ def forget(service: Service) -> None:
 
 
 def count_up(service: Service) -> None:
-    """What the day has consumed."""
+    """What the day has consumed, and how far the walk over all accounts has come."""
     newest = ledger().store.head("acme")
     assert newest is not None
     service.audit([newest])
+    assert walk_on(ledger(), lambda _: True, 0).accounts == 1
 
 
 def start(service: Service, name: str, body: dict[str, Any]) -> str:

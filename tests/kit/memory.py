@@ -11,7 +11,16 @@ from autocredits.domain.journal import Page, page_from_map
 from autocredits.domain.kinds import GLOBAL_KINDS, record_from_map
 from autocredits.domain.records import NO_ACCOUNT, Listing, Record, RecordKey, RecordList, Records
 from autocredits.domain.usage import Day, day_from_map
-from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, StoredPage, list_position, shard_of
+from autocredits.ledger.ports import (
+    AccountsFound,
+    BusEvent,
+    ConflictError,
+    Listed,
+    Snapshot,
+    StoredPage,
+    list_position,
+    shard_of,
+)
 from autocredits.ledger.time_limit import check_time
 
 MAX_ACTIONS = 100
@@ -78,6 +87,14 @@ class MemoryStore:
     def write_day(self, account_id: str, day: Day, expected_rev: int | None) -> None:
         """Under its condition."""
         self.commit(account_id, None, [RecordWrite(("day", day.date), day, expected_rev)])
+
+    def find_accounts(self, position: str, limit: int) -> AccountsFound:
+        """By their names. Nothing else counts as an item."""
+        check_time()
+        with self.lock:
+            beyond = sorted(account_id for account_id in self.pages if account_id > position)
+        found = [account_id for account_id in beyond[:limit] if 1 in self.pages[account_id]]
+        return AccountsFound(found, beyond[limit - 1] if len(beyond) > limit else "")
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """Those of the records that exist. Raises ValueError for one that is asked for twice."""

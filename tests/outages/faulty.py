@@ -8,7 +8,7 @@ from autocredits.domain.decide import RecordWrite
 from autocredits.domain.journal import Page
 from autocredits.domain.records import RecordKey, RecordList, Records
 from autocredits.domain.usage import Day
-from autocredits.ledger.ports import ConflictError, Listed, Snapshot, StoredPage, UnavailableError
+from autocredits.ledger.ports import AccountsFound, ConflictError, Listed, Snapshot, StoredPage, UnavailableError
 from tests.kit.memory import MemoryStore
 
 OK, REQUEST_LOST, ANSWER_LOST, THROTTLED, CONFLICT = "ok", "request lost", "answer lost", "throttled", "conflict"
@@ -61,6 +61,10 @@ class StoreView:
     def newest_day(self, account_id: str) -> Day | None:
         """The newest audited day."""
         return self.inner.newest_day(account_id)
+
+    def find_accounts(self, position: str, limit: int) -> AccountsFound:
+        """Some of the accounts."""
+        return self.inner.find_accounts(position, limit)
 
     def days(self, account_id: str, first: str) -> Sequence[Day]:
         """Audited days."""

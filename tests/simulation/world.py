@@ -27,8 +27,17 @@ from autocredits.domain.work.record import DUE_HOLDS, DUE_ORDERS, Work
 from autocredits.edge import problems, publishing
 from autocredits.ledger import due
 from autocredits.ledger.commit import Ledger
-from autocredits.ledger.ports import BusEvent, ConflictError, Listed, Snapshot, StoredPage, UnavailableError
+from autocredits.ledger.ports import (
+    AccountsFound,
+    BusEvent,
+    ConflictError,
+    Listed,
+    Snapshot,
+    StoredPage,
+    UnavailableError,
+)
 from autocredits.ledger.sweeping import record_of
+from autocredits.ledger.walking import Walked
 from functions.purchase.payments import registry
 from functions.purchase.payments.port import (
     Closed,
@@ -326,6 +335,13 @@ class SimStorePort:
         """The newest day's record; nothing hides one."""
         day: Day | None = self._ask("day", frozenset(), lambda: self.world.store.newest_day(account_id))
         return day
+
+    def find_accounts(self, position: str, limit: int) -> AccountsFound:
+        """Some of the accounts."""
+        found: AccountsFound = self._ask(
+            "accounts", frozenset(), lambda: self.world.store.find_accounts(position, limit)
+        )
+        return found
 
     def days(self, account_id: str, first: str) -> Sequence[Day]:
         """The days' records; nothing hides one."""
@@ -678,4 +694,6 @@ def simulated() -> Iterator[None]:
         for module in (problems, publishing, sweep_app):
             patch.setattr(module, "count", lambda name, *_: world().noted_alarm(name))
         patch.setattr(due, "ThreadPoolExecutor", OneByOne)
+        # It changes no account whose books are right, and would multiply the orders of every sweep.
+        patch.setattr(sweep_app, "walk_on", lambda *_: Walked())
         yield

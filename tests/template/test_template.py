@@ -118,7 +118,7 @@ GRANTS = {
     },
     "Sweep": {
         "SweepLogs": LOGS,
-        "CreditsTable": WORKS | {"dynamodb:UpdateItem"},
+        "CreditsTable": WORKS | {"dynamodb:UpdateItem", "dynamodb:Scan"},
         "CreditsTable/index/by_due": {"dynamodb:Query"},
         "OrdersQueue": {"sqs:SendMessage"},
     },

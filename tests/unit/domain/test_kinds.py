@@ -18,7 +18,7 @@ def test_a_kind_that_is_not_listed_cannot_be_read() -> None:
         record_from_map(("wallet", "x"), {})
 
 
-def test_payments_and_coupons_belong_to_no_account() -> None:
-    """A provider's payment and a coupon are the same for every account; all other records are its own."""
-    assert set(GLOBAL_KINDS) == {"payment", "coupon"}
+def test_payments_coupons_and_the_walk_belong_to_no_account() -> None:
+    """They are the same for every account; all other records are its own."""
+    assert set(GLOBAL_KINDS) == {"payment", "coupon", "walk"}
     assert set(GLOBAL_KINDS) < set(RECORDS)

@@ -18,6 +18,7 @@ from autocredits.domain.kinds import GLOBAL_KINDS, KINDS, record_from_map
 from autocredits.domain.records import NO_ACCOUNT, Listing, Record, RecordKey, RecordList, Records
 from autocredits.domain.usage import Day, day_before, day_from_map
 from autocredits.ledger.ports import (
+    AccountsFound,
     ConflictError,
     Listed,
     Snapshot,
@@ -164,6 +165,26 @@ class DynamoStore:
         put = self._put_record(account_id, RecordWrite(("day", day.date), day, expected_rev))["Put"]
         with _translate_errors():
             self.client.put_item(**put)
+
+    def find_accounts(self, position: str, limit: int) -> AccountsFound:
+        """One eventually consistent Scan."""
+        start: Item = {}
+        if position:
+            pk, sk = json.loads(position)
+            start = {"ExclusiveStartKey": {"pk": {"S": pk}, "sk": {"S": sk}}}
+        with _translate_errors():
+            answer = self.client.scan(
+                TableName=self.table_name,
+                ProjectionExpression="pk, sk",
+                FilterExpression="sk = :first",
+                ExpressionAttributeValues={":first": {"S": _page_sk(1)}},
+                Limit=limit,
+                **start,
+            )
+        places = [place_of(item) for item in answer["Items"]]
+        last = answer.get("LastEvaluatedKey")
+        reached = json.dumps([last["pk"]["S"], last["sk"]["S"]]) if last else ""
+        return AccountsFound([place.account_id for place in places if place], reached)
 
     def read(self, account_id: str, keys: Sequence[RecordKey]) -> Records:
         """Those of the records that exist: strongly consistent, 100 a call."""

@@ -8,9 +8,10 @@ from .purchases.coupons import coupon_from_map, coupon_use_from_map
 from .purchases.record import payment_from_map, purchase_from_map
 from .records import Record, RecordKey, key_from_map
 from .usage import day_from_map
+from .walk import walk_from_map
 from .work.record import work_from_map
 
-GLOBAL_KINDS = ("payment", "coupon")
+GLOBAL_KINDS = ("payment", "coupon", "walk")
 """The kinds that belong to no account."""
 
 _FROM_MAP: Mapping[str, Callable[[Mapping[str, Any]], Record]] = MappingProxyType(
@@ -22,6 +23,7 @@ _FROM_MAP: Mapping[str, Callable[[Mapping[str, Any]], Record]] = MappingProxyTyp
         "payment": payment_from_map,
         "coupon": coupon_from_map,
         "coupon_use": coupon_use_from_map,
+        "walk": walk_from_map,
     }
 )
 

@@ -41,6 +41,14 @@ class StoredPage:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class AccountsFound:
+    """Accounts of a part of the store, and the position at which to look for more; empty at the end."""
+
+    account_ids: Sequence[str]
+    position: str
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Listed:
     """An item of a list; positions sort as their times do."""
@@ -101,6 +109,13 @@ class Store(Protocol):
         """Write a day's record alone, on condition that it still has `expected_rev` (None: that there is none).
 
         Raises ConflictError.
+        """
+        ...
+
+    def find_accounts(self, position: str, limit: int) -> AccountsFound:
+        """The accounts among the next `limit` items of the store, from a position that an answer named, or the first.
+
+        In no order. One that is opened meanwhile may be missing.
         """
         ...
 
