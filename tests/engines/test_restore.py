@@ -23,6 +23,7 @@ from autocredits.domain.work.expiry import ExpireHold
 from autocredits.domain.work.record import Work
 from autocredits.ledger.auditing import audit
 from autocredits.ledger.commit import Ledger
+from autocredits.ledger.walking import walk_on
 from dev.restore.check import DONE, Line, ServingError
 from functions.purchase.checkout import purchase_id_of
 from functions.purchase.payments.port import Provider
@@ -160,6 +161,18 @@ def story(table: Table, commands: Story) -> Torn:
     before = table.items()
     assert table.do(last) not in {"try_again", "not_yet"}
     return Torn(before, table.items(), last, table.clock.at_ms, table.balances())
+
+
+def test_the_walk_over_all_accounts_is_no_finding(tables: Callable[[], Table]) -> None:
+    """Its record is known, and left as it was restored; however old it is, accounts are at worst looked at again."""
+    table = tables()
+    table.begin()
+    ledger = Ledger(table.store, table.clock, CATALOG)
+    assert walk_on(ledger, lambda _: True, 0).accounts == 1
+    before = table.items()
+    assert ("walk#audit", "walk") in before
+    assert list(table.check(repair=True)) == []
+    assert table.items() == before
 
 
 @pytest.mark.parametrize("case", CASES)

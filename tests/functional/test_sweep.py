@@ -14,6 +14,7 @@ import pytest
 from autocredits.adapters.dynamo import DynamoStore
 from autocredits.adapters.queue import SqsQueue
 from autocredits.bootstrap import ledger
+from autocredits.domain.usage import Day
 from autocredits.ledger import due
 from autocredits.ledger.ports import UnavailableError
 from tests.functional.calls import ACME, get, hold, post
@@ -331,16 +332,23 @@ def test_a_walk_that_fails_leaves_the_rest_of_the_sweep_alone(
 def test_an_account_that_cannot_be_audited_now_is_audited_later(
     acme: Service, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The table did not answer: the walk waits for it, and the failure is counted."""
+    """The table did not answer: the others are audited, the failure is counted, and the walk waits."""
+    for account in ("one", "two"):
+        acme.open(account)
+        forget_audit(account)
     forget_audit("acme")
+    newest_day = DynamoStore.newest_day
 
-    def fails(*_: object) -> None:
-        raise UnavailableError("throttled")
+    def fails(store: DynamoStore, account_id: str) -> Day | None:
+        if account_id == "acme":
+            raise UnavailableError("throttled")
+        return newest_day(store, account_id)
 
     with monkeypatch.context() as patch:
         patch.setattr(DynamoStore, "newest_day", fails)
         counted()
         assert acme.sweep() == NOTHING
         assert counted()["SweepFailed"] == 1
+    assert [reached(account) for account in ("one", "two", "acme")] == [1, 1, 0]
     acme.sweep()
     assert reached("acme") == acme.pages()[-1].version
