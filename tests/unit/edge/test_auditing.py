@@ -16,6 +16,7 @@ from autocredits.edge.auditing import audit_alone, go_on_auditing
 from autocredits.ledger import auditing, due
 from autocredits.ledger.auditing import Audited
 from autocredits.ledger.ports import UnavailableError
+from autocredits.ledger.walking import walk_on
 from tests.kit.builders import Account, debit, opened, order
 from tests.kit.handlers import handlers_on
 from tests.kit.memory import MemoryQueue, MemoryStore
@@ -147,10 +148,11 @@ class Functions:
 
 @pytest.fixture
 def functions(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
-    """On an account of four pages."""
+    """On an account of four pages, over which the walk has just been: what is audited here, something else found."""
     account = opened(1000)
     for number in range(2):
         account.do(debit(order(f"o{number}")))
+    walk_on(account.ledger(), lambda _: True, 0)
     found = Functions(account.store, account, capsys)
     monkeypatch.setattr(due, "AT_ONCE", 1)
     with handlers_on(lambda: account.ledger(found.store), MemoryQueue, lambda: None):
