@@ -31,7 +31,7 @@ def main() -> None:
     print(text)
     if os.environ.get("WRITE"):
         README.write_text(with_figures(README.read_text("utf-8"), text), "utf-8")
-    failures = [failure for figure in figures for failure in figure.failures()]
+    failures = [failure for figure in figures for failure in figure.failures(reference_s)]
     print("\n".join(failures) or "no request costs more than it may")
     if failures:
         raise SystemExit(1)

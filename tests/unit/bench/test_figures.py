@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.measured import REQUESTS, Figure, Request, halving
+from bench.measured import REQUESTS, USUAL_REFERENCE_S, Figure, Request, halving
 from bench.run import MARKS, README, SIZES, report, with_figures
 
 QUICK = Request("a quick one", lambda *_: None, most_calls=lambda pages: pages // 5)
@@ -20,7 +20,14 @@ def test_a_request_within_its_limits_is_no_failure() -> None:
 
 def test_a_slow_request_is_a_failure() -> None:
     """The slowest time counts, not the middle one."""
-    assert figure(0.1, 0.1, 3.1).failures() == ["a quick one at 10 pages took 3.1 s: 3 s is the most"]
+    assert figure(0.1, 0.1, 3.1).failures() == ["a quick one at 10 pages took 3.1 s: 3.0 s is the most"]
+
+
+def test_a_slower_machine_may_take_longer() -> None:
+    """By as much as its reference does; a faster one may not take less than it may."""
+    slow = figure(5.9)
+    assert slow.failures(2 * USUAL_REFERENCE_S) == []
+    assert slow.failures(USUAL_REFERENCE_S) == slow.failures(USUAL_REFERENCE_S / 2) != []
 
 
 def test_a_request_that_asks_too_often_is_a_failure() -> None:
