@@ -82,6 +82,11 @@ def knows_days(release: str) -> bool:
     return release not in ("0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0")
 
 
+def knows_doubts(release: str) -> bool:
+    """Whether the release keeps refunds by their ids, and what it does not understand."""
+    return release not in ("0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0")
+
+
 def key_of(item: Item) -> RecordKey:
     """The key of a record, from where it lies."""
     if item["sk"]["S"].startswith("day#"):
@@ -158,7 +163,8 @@ def test_everything_is_shown(release: str, service: Service) -> None:
     purchases = service.call("GET", f"{BASE}/purchases").body["items"]
     statuses = ["canceled", "charged_back", "credited", "credited", "declined", "disputed", "pending", "review"]
     more = ["canceled", "charged_back", "credited", "credited", "pending"] if knows_facts(release) else []
-    assert sorted(purchase["status"] for purchase in purchases) == sorted(statuses + more)
+    doubts = ["charged_back", "credited", "credited", "pending", "review"] if knows_doubts(release) else []
+    assert sorted(purchase["status"] for purchase in purchases) == sorted(statuses + more + doubts)
     assert service.call("GET", "/v1/coupons/TEN").body["uses"] == (2 if knows_facts(release) else 1)
 
 

@@ -20,6 +20,8 @@ from autocredits.bootstrap import ledger
 from autocredits.domain import decide, journal
 from autocredits.domain.decide import Draft
 from autocredits.domain.journal import Entry, Page, hash_of
+from autocredits.domain.purchases.calls import BeginCapture
+from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent, PaymentEventType
 from autocredits.domain.records import Record, RecordKey
 from autocredits.domain.state import State
 from autocredits.domain.work.expiry import ExpireHold
@@ -157,6 +159,34 @@ def buy_otherwise(service: Service) -> None:
     hear(in_vain, "payment.succeeded", "50.00")
     hear(in_vain, "payment.refunded", "50.00")
     hear(in_vain, "refund.failed", "20.00", refund_id="re_1")
+    buy_at_paypal(service)
+
+
+def buy_at_paypal(service: Service) -> None:
+    """Refunds by their ids, something unclear, money that is being taken, and a dispute that is lost in part."""
+    refunded = start(service, "refunded-by-id", LOAD)
+    hear(refunded, "payment.succeeded", "50.00")
+    say(refunded, "refunded", amount=1000, refund_id="re_1")
+    say(refunded, "refund_failed", amount=500, refund_id="re_2")
+    doubted = start(service, "in-doubt", LOAD)
+    hear(doubted, "payment.succeeded", "50.00")
+    say(doubted, "unclear", amount=5000, detail="capture REFUNDED", explained_by=5000)
+    believed = start(service, "believed", LOAD)
+    hear(believed, "payment.succeeded", "50.00")
+    say(believed, "unclear", amount=5000, detail="capture REFUNDED")
+    decide_on(service, believed, {"decision": "credit", "reason": "nothing went back"})
+    capturing = start(service, "capturing", LOAD)
+    begin = BeginCapture(purchase_id=capturing, number=1, reference=f"{capturing}-1")
+    assert ledger().execute("acme", begin).done.did == "capturing"
+    lost = start(service, "lost-in-part", LOAD)
+    hear(lost, "payment.succeeded", "50.00")
+    say(lost, "dispute_lost", amount=5000, lost=2000, dispute_id="d1")
+
+
+def say(purchase_id: str, type_: PaymentEventType, **said: Any) -> None:
+    """Let a provider say something of a purchase's payment that the sandbox has no word for."""
+    plain = {"provider": "sandbox", "purchase_id": purchase_id, "payment_id": f"pay-{purchase_id}"}
+    ledger().execute("acme", Fulfil(PaymentEvent(type=type_, **{**plain, **said})))
 
 
 def forget(service: Service) -> None:

@@ -44,6 +44,8 @@ class News:
     amount: int = 0
     dispute: str | None = None
     refund: str | None = None
+    detail: str = ""
+    explained_by: int = 0
 
     def tell(self, shop: Shop) -> str:
         """What the shop did. Raises Problem, NotYet."""
@@ -53,7 +55,8 @@ class News:
             decision = self.what.removeprefix("by hand: ")
             return shop.review(decision, dispute_id=self.dispute, request_id=f"end of {self.dispute}")
         ids = {"payment_id": self.payment, "dispute_id": self.dispute, "refund_id": self.refund}
-        return shop.event(self.what, self.amount, checkout=1, **ids)
+        doubt = {"detail": self.detail, "explained_by": self.explained_by}
+        return shop.event(self.what, self.amount, checkout=1, **ids, **doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Payment:
     paid: int
     refunded: int
     disputes: dict[str, tuple[int, str]]
+    doubts: int
 
     def lost(self, *ends: str) -> int:
         """What disputes with these ends take."""
@@ -111,14 +115,25 @@ def payment_of(story: Story, payment: str) -> Payment:
     for news in mine:
         if news.what == "refund_failed":
             failed[news.refund] = max(news.amount, failed.get(news.refund, 0))
-    gross = max((news.amount for news in mine if news.what == "refunded"), default=0)
+    gross = max((news.amount for news in mine if news.what == "refunded" and not news.refund), default=0)
+    named: dict[str, int] = {}
+    for news in mine:
+        if news.what == "refunded" and news.refund:
+            named[news.refund] = max(news.amount, named.get(news.refund, 0))
+    back = sum(amount for name, amount in named.items() if name not in failed)
+    refunded = max(0, gross - sum(amount for name, amount in failed.items() if name not in named)) + back
+    doubts = {news.detail: 0 for news in mine if news.what == "unclear"}
+    for news in mine:
+        if news.what == "unclear":
+            doubts[news.detail] = max(news.explained_by, doubts[news.detail])
+    left = sum(1 for explained in doubts.values() if not 0 < explained <= refunded)
     disputes: dict[str, tuple[int, str]] = {}
     for name in sorted({news.dispute for news in mine if news.dispute}):
         words = {news.what for news in story.rest if news.dispute == name}
         ends = ("dispute_lost", "dispute_won", "by hand: dispute_lost", "by hand: dispute_won")
         end = next((word.rsplit("_", 1)[1] for word in ends if word in words), "open")
         disputes[name] = max(news.amount for news in mine if news.dispute == name), end
-    return Payment(paid, max(0, gross - sum(failed.values())), disputes)
+    return Payment(paid, refunded, disputes, left)
 
 
 def expected(story: Story, *, granted: bool) -> Outcome:
@@ -133,7 +148,9 @@ def expected(story: Story, *, granted: bool) -> Outcome:
         waits = any(one.gone() < one.paid for one in (payment_of(story, name or "") for name in names))
         return Outcome("review" if waits and "refuse" not in told else "canceled", 0, 0)
     ends = {end for _, end in first.disputes.values()}
-    if "open" in ends:
+    if first.doubts:
+        status = "review"
+    elif "open" in ends:
         status = "disputed"
     elif "lost" in ends:
         status = "charged_back"
@@ -151,7 +168,8 @@ def too_early(news: News, shop: Shop) -> bool:
     purchase = shop.purchase()
     if news.what == "credit":
         return next(iter(purchase.waiting()), MAIN) != MAIN
-    return news.payment in OTHERS and MAIN not in purchase.payments
+    main = purchase.payments.get(MAIN)
+    return news.payment in OTHERS and (main is None or main.waits_for == fulfilment.UNCLEAR)
 
 
 def taken(news: News, shop: Shop) -> bool:
@@ -236,7 +254,14 @@ WRONG = st.sampled_from([1, 2000, PRICE - 1, PRICE + 10, 5000])
 
 def befalls(payment: str) -> st.SearchStrategy[tuple[News, ...]]:
     """What befalls a payment: refunds, refunds that fail, disputes with updates and ends."""
-    refunds = st.lists(st.builds(lambda amount: News("refunded", payment, amount), AMOUNTS), max_size=3)
+    refunds = st.lists(
+        st.builds(
+            lambda amount, name: News("refunded", payment, amount, refund=name),
+            AMOUNTS,
+            st.sampled_from([None, None, "re_1", "re_3"]),
+        ),
+        max_size=3,
+    )
     failed = st.lists(
         st.builds(
             lambda amount, name: News("refund_failed", payment, amount, refund=name),
@@ -262,11 +287,16 @@ def befalls(payment: str) -> st.SearchStrategy[tuple[News, ...]]:
 def stories(draw: Callable[[Any], Any]) -> Story:
     """A set of facts over one and several payments."""
     ends = draw(st.sampled_from(["paid", "paid", "by hand", "by hand", "review", "refused", "unpaid"]))
+    doubts = st.builds(
+        lambda detail, cents: News("unclear", MAIN, PRICE, detail=detail, explained_by=cents),
+        st.sampled_from(["refunded", "something else"]),
+        st.sampled_from([0, 1, 1000, PRICE]),
+    )
     late = draw(st.lists(st.sampled_from([News("declined", "card1"), News("declined"), News("expired")]), max_size=2))
     if ends == "unpaid":
         return Story(None, tuple(late), draw(st.booleans()))
     first = News("paid", MAIN, PRICE if ends == "paid" else draw(WRONG))
-    rest = [*late, *draw(befalls(MAIN))]
+    rest = [*late, *draw(befalls(MAIN)), *(draw(st.lists(doubts, max_size=2)) if ends == "paid" else ())]
     disputes = sorted({news.dispute for news in rest if news.dispute})
     by_hand = st.sampled_from(["by hand: dispute_won", "by hand: dispute_lost"])
     rest += [News(draw(by_hand), dispute=name) for name in disputes if draw(st.booleans())]
@@ -343,7 +373,7 @@ def test_what_was_spent_is_owed_and_no_more_is_frozen_than_is_there(
     assert 0 <= held <= told.held
 
 
-def _keeps_first(self: Dispute, amount: int, ended: Any) -> Dispute:  # noqa: ARG001 - as the real one is called
+def _keeps_first(self: Dispute, amount: int, ended: Any, **_: Any) -> Dispute:  # noqa: ARG001 - as the real one is called
     return replace(self, ended=ended or self.ended)
 
 
@@ -356,6 +386,8 @@ BREAKS: dict[str, tuple[Any, str, Any]] = {
     "a second payment touches the first": (Purchase, "gone", lambda self, _, **__: sum(one.refunds for one in self.payments.values())),
     "a hand's end beats a provider's": (Purchase, "end_of", lambda self, name, dispute: next((one.what[8:] for one in self.decisions if one.dispute_id == name), dispute.ended)),
     "what waits with others waits for ever": (Purchase, "waiting", lambda self: {} if self.decided("refuse") else {name: one for name, one in self.payments.items() if one.waits_for and name != self.paid_by and self.gone(one) < one.amount}),
+    "a refund that was named counts though it failed": (PaymentFacts, "refunded", lambda self: max(0, self.refunds - sum(self.failed.values())) + sum(self.refunds_by_id.values())),
+    "what is unclear is forgotten": (PaymentFacts, "doubts", lambda _: ()),
     "a coupon is not recounted": (fulfilment, "_recounted", lambda _, purchase: purchase),
 }  # fmt: skip
 

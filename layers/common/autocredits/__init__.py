@@ -1,3 +1,3 @@
 """What the functions of autocredits share: the journal and its decisions, the commit loop, the adapters, the edge."""
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"

@@ -262,14 +262,14 @@ def packages_view(packages: Iterable[Package]) -> View:
 
 def purchase_view(purchase: Purchase) -> View:
     """A purchase as it stands."""
-    reviewed, canceled = purchase.decided("credit", "refuse"), purchase.decided("cancel")
-    waiting = next(iter(purchase.waiting().values()), None)
+    reviewed = purchase.decided("credit", "refuse", "keep", "take_back")
+    canceled = purchase.decided("cancel")
     _, payment = purchase.main_payment() or (None, None)
     shown = {
         "package": purchase.package,
         "coupon": purchase.coupon,
         "paid": format_amount(payment.amount) if payment else None,
-        "review_reason": reviewed.reason if reviewed else waiting.waits_for if waiting else None,
+        "review_reason": purchase.in_review_for() or (reviewed.reason if reviewed else None),
         "reviewed_by": reviewed.actor if reviewed else None,
         "canceled_by": canceled.actor if canceled else None,
     }

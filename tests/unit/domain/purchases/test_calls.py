@@ -14,7 +14,6 @@ from autocredits.domain.errors import Problem
 from autocredits.domain.journal import Page
 from autocredits.domain.money import MAX_BALANCE
 from autocredits.domain.purchases.calls import (
-    PAYABLE,
     CloseCoupon,
     MakeCoupon,
     PlanPoll,
@@ -25,7 +24,7 @@ from autocredits.domain.purchases.calls import (
 )
 from autocredits.domain.purchases.coupons import Coupon, CouponUse
 from autocredits.domain.purchases.facts import MAX_CHECKOUTS, Checkout, Decision, PaymentFacts
-from autocredits.domain.purchases.record import EXPIRES_MS, POLL_DELAYS_MS, Purchase
+from autocredits.domain.purchases.record import EXPIRES_MS, PAYABLE, POLL_DELAYS_MS, Purchase
 from autocredits.domain.records import NO_ACCOUNT, KeyRecord, Record, RecordKey
 from autocredits.ledger.commit import Accepted
 from autocredits.ledger.ports import ConflictError, UnavailableError

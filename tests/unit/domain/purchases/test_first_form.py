@@ -188,7 +188,7 @@ def test_each_status_of_the_first_form_is_read_as_facts(stored: dict[str, Any], 
     """The facts show the same status as before, unless that was wrong."""
     found = purchase_from_map(stored)
     assert found == read
-    assert (found.status(), found.FORM) == (status, 2)
+    assert (found.status(), found.to_map()["form"]) == (status, 2)
 
 
 def draft_of(stored: dict[str, Any], *, posted: int = 20_000) -> Draft:

@@ -409,9 +409,23 @@ def test_the_next_poll_is_stored_under_its_old_name() -> None:
     assert purchase_from_map(stored).poll_at == 5
 
 
-def test_a_purchase_is_written_in_the_second_form() -> None:
-    """Releases that know the first one alone must not write it."""
-    assert (Purchase.FORM, PENDING.to_map()["form"]) == (2, 2)
+NEWER = {
+    "a capture": replace(PENDING, checkouts=(opened_checkout(captures=1),)),
+    "a refund by its id": replace(PENDING, payments={"pay1": PaymentFacts(amount=2, refunds_by_id={"re_1": 1})}),
+    "something unclear": replace(PENDING, payments={"pay1": PaymentFacts(amount=2, unclear={"what": 0})}),
+    "a dispute lost in part": replace(
+        PENDING, payments={"pay1": PaymentFacts(amount=2, disputes={"d1": Dispute(amount=2, ended="lost", lost=1)})}
+    ),
+    "a doubt settled": replace(PENDING, decisions=(Decision(what="keep", actor="platform", doubts=("what",)),)),
+}
+
+
+@pytest.mark.parametrize("purchase", NEWER.values(), ids=NEWER)
+def test_a_purchase_is_written_in_the_oldest_form_that_holds_it(purchase: Purchase) -> None:
+    """A release that would not heed what is new in it must not write it, and may write every other one."""
+    assert PENDING.to_map()["form"] == 2
+    assert purchase.to_map()["form"] == Purchase.FORM == 3
+    assert replace(purchase_from_map(purchase.to_map()), unknown={}) == purchase
 
 
 def test_a_map_has_no_order() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from autocredits.domain.access import Caller, check_exists, check_manages
-from autocredits.domain.decide import Done, Draft, IdempotencyKey
+from autocredits.domain.decide import Done, Draft, IdempotencyKey, NotYet
 from autocredits.domain.errors import Problem
 from autocredits.domain.money import format_amount
 from autocredits.domain.records import RecordKey
@@ -13,12 +13,11 @@ from autocredits.domain.state import State, check_limit
 from .coupons import Coupon, Terms, check_usable, count_coupon, coupon_keys, read_coupon, tallied, terms_of
 from .facts import MAX_CHECKOUTS, Checkout, Decision
 from .fulfil import put_purchase, settle
-from .record import Purchase, read_purchase
+from .record import PAYABLE, Purchase, read_purchase
 
 RESTORED = "Entered again: its entry was lost when the table was restored."
 
-PAYABLE = ("pending", "declined")
-"""The statuses in which a purchase can be paid another way."""
+ON_ITS_WAY = "The money for this purchase is on its way."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,10 +146,18 @@ def check_may_change(state: State, purchase: Purchase, method: Method, *, closed
     if checkout is None or not (purchase.status() in PAYABLE or expired):
         raise Problem("invalid_transition", "This purchase can no longer be paid another way.")
     goes_on = checkout.payment_method == method.name and not closed
+    if not goes_on:
+        check_not_capturing(purchase)
     if checkout.number >= MAX_CHECKOUTS and not goes_on:
         raise Problem("too_many_attempts", "This purchase has had as many checkouts as it may have.")
     method.check_takes(purchase.price)
     return checkout
+
+
+def check_not_capturing(purchase: Purchase) -> None:
+    """Raise Problem `invalid_transition` while the money of the open checkout is being taken, or may have been."""
+    if purchase.capturing():
+        raise Problem("invalid_transition", ON_ITS_WAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +191,35 @@ class RecordCheckout(OfPurchase):
         known[self.number] = replace(known[self.number], reference=self.reference, redirect_url=self.redirect_url)
         written = put_purchase(draft, replace(purchase, checkouts=tuple(known.values())), moved=False)
         return Done(did="checkout", record=written)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginCapture(OfPurchase):
+    """Notes that the money of the open checkout is to be taken, before the provider is asked to.
+
+    From then on nothing else is begun until the outcome is known. What is under way goes on under the same number.
+    `number` and `reference` name the checkout: one that is not open is never captured.
+    """
+
+    number: int | None
+    reference: str | None
+
+    def decide(self, draft: Draft) -> Done:
+        """Raises Problem `account_not_found`, `purchase_not_found`, and NotYet while the checkout is being started."""
+        check_exists(draft.head)
+        purchase = read_purchase(draft, self.purchase_id)
+        checkout = purchase.open_checkout()
+        if checkout is None or checkout.number != self.number or purchase.status() not in PAYABLE:
+            return Done(did="not_open", record=purchase)
+        if checkout.reference is None:
+            raise NotYet
+        if checkout.reference != self.reference:
+            return Done(did="not_open", record=purchase)
+        if checkout.capturing():
+            return Done(did="capturing", record=purchase)
+        begun = replace(checkout, captures=checkout.captures + 1)
+        purchase = replace(purchase, checkouts=(*purchase.checkouts[:-1], begun))
+        return Done(did="capturing", record=put_purchase(draft, purchase, moved=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +286,7 @@ class CancelPurchase(OfPurchase):
             return Done(did="canceled", record=purchase)
         if purchase.status() not in (*PAYABLE, "expired"):
             raise Problem("invalid_transition", "Only an unpaid purchase can be canceled.")
+        check_not_capturing(purchase)
         return _decided(draft, purchase, Decision(what="cancel", actor=self.caller.actor))
 
 
@@ -310,8 +347,11 @@ class SettleReview(OfPurchase):
         return self.on_dispute(draft, purchase)
 
     def on_payment(self, draft: Draft, purchase: Purchase) -> Done:
-        """Credit the first payment that waits, or refuse all that do."""
-        waiting = purchase.waiting()
+        """Credit the first payment that waits, or refuse all that do; of one that is in doubt, keep or take back."""
+        waiting, doubts = purchase.waiting(), purchase.doubts()
+        if doubts and not waiting:
+            what: Literal["keep", "take_back"] = "keep" if self.decision == "credit" else "take_back"
+            return _decided(draft, purchase, replace(self._decision(), what=what, doubts=doubts))
         if not waiting or (self.decision == "credit" and purchase.granted):
             raise Problem("invalid_transition", "This purchase has no payment to decide on.")
         payment_id = next(iter(waiting)) if self.decision == "credit" else None

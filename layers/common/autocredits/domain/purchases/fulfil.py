@@ -20,15 +20,28 @@ from .first_form import UNKNOWN
 from .record import Payment, Purchase, payment_key, read_purchase
 
 PaymentEventType = Literal[
+    "approved",
     "paid",
     "declined",
     "expired",
     "refunded",
     "refund_failed",
+    "unclear",
     "dispute_created",
     "dispute_won",
     "dispute_lost",
+    "dispute_unclear",
 ]
+"""`approved`: the buyer has agreed, and the money can be taken; that is nothing yet, and no fact.
+
+`unclear`: something of a payment that is not understood here, so that a person has to look.
+"""
+
+UNCLEAR = "the provider's word is not understood"
+"""Why a payment waits of which nothing is known but that."""
+
+PAYS_OR_NOT = ("paid", "approved", "declined", "expired")
+"""What is told of a checkout; all else befalls a payment."""
 
 GRANTING = ("purchased", "loaded")
 """The kinds of entries that grant what was bought, or give it back after a claw-back."""
@@ -39,11 +52,14 @@ NOT_LOST = "A dispute was not lost after all: its credits are given back."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentEvent:
-    """What a provider says of a payment. `amount` is US cents: paid, refunded in all so far, failed, or at stake.
+    """What a provider says of a payment. `amount` is US cents: paid, refunded, failed, or at stake.
 
-    `checkout` is the number of the checkout it came through, `failed` the refunds that failed by their ids, where the
-    provider says so. `reason` is told to the merchant; `support_code`, why a payment was declined, only to support
-    staff.
+    A refund with `refund_id` is that one; without, it is all that was refunded so far. `checkout` is the number of the
+    checkout it came through, `reference` what the provider calls that, `capture` the number up to which its captures
+    are known to have taken nothing, `failed` the refunds that failed by their ids, where the provider says so. `lost`
+    is how much a dispute took, where that is not all. `detail` is what is unclear, and `explained_by` the sum of
+    refunds that would explain it. `reason` is told to the merchant; `support_code`, why a payment was declined, only to
+    support staff.
     """
 
     provider: str
@@ -51,8 +67,13 @@ class PaymentEvent:
     purchase_id: str
     payment_id: str | None = None
     checkout: int | None = None
+    reference: str | None = None
+    capture: int = 0
     amount: int = 0
+    lost: int = 0
     currency: str = "USD"
+    detail: str = ""
+    explained_by: int = 0
     reason: str | None = None
     dispute_id: str | None = None
     refund_id: str | None = None
@@ -96,7 +117,7 @@ class Fulfil:
             _enter(draft, after, "declined", actor, self.event.reason)
         given_back = NOT_LOST if self.event.type == "dispute_won" else REFUND_FAILED
         after = settle(draft, after, actor, self.event.reason, first=first, given_back=given_back)
-        waits = self.event.type == "paid" and self.event.payment_id in after.waiting()
+        waits = self.event.type in ("paid", "unclear") and self.event.payment_id in after.waiting()
         did = "put_aside" if waits else after.status()
         return Done(did=did, first=first, count=len(draft.entries) - first, record=after)
 
@@ -109,7 +130,7 @@ class Fulfil:
         started = checkout is not None and (checkout.reference is not None or _is_earlier(event, checkout))
         if event.type != "expired" and not started and not purchase.granted:
             raise NotYet
-        befalls = event.type not in ("paid", "declined", "expired") and event.currency == "USD"
+        befalls = event.type not in (*PAYS_OR_NOT, "unclear") and event.currency == "USD"
         if befalls and event.payment_id not in purchase.payments and _may_be_paid(purchase):
             raise NotYet
 
@@ -123,7 +144,7 @@ class Fulfil:
     def fits(self, purchase: Purchase) -> bool:
         """Whether the purchase takes it: its money is dollars, and its payment one of the purchase's or its first."""
         event = self.event
-        if event.type in ("declined", "expired"):
+        if event.type in ("approved", "declined", "expired"):
             return True
         if event.currency != "USD" or event.payment_id is None:
             return False
@@ -157,19 +178,37 @@ def _payment_id(event: PaymentEvent) -> str:
     return event.payment_id or ""
 
 
+def _approved(_: Draft, purchase: Purchase, __: PaymentEvent) -> Purchase:
+    """No money has moved yet."""
+    return purchase
+
+
 def _paid(draft: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """A payment. It pays if its amount is right; else a person decides on it."""
+    """A payment. It pays if its amount is right; else a person decides on it.
+
+    One of which only something unclear was known is told for the first time.
+    """
     payment_id = _payment_id(event)
-    if payment_id in purchase.payments:
+    known = purchase.payments.get(payment_id, PaymentFacts(amount=event.amount, waits_for=UNCLEAR))
+    if known.waits_for != UNCLEAR or payment_id == purchase.paid_by:
         return purchase
     waits_for = None
     if event.amount != purchase.price:
         waits_for = "wrong amount"
     elif not purchase.granted and draft.state.balance(purchase.unit).posted + purchase.total_credits() > MAX_BALANCE:
         waits_for = "the balance would exceed its limit"
-    payment = PaymentFacts(amount=event.amount, waits_for=waits_for)
-    paid_by = purchase.paid_by if waits_for else payment_id
+    payment = replace(known, amount=event.amount, waits_for=waits_for)
+    pays = waits_for is None and _may_be_paid(purchase)
+    paid_by = payment_id if pays else purchase.paid_by
     return replace(purchase, payments={**purchase.payments, payment_id: payment}, paid_by=paid_by)
+
+
+def _unclear(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
+    """Something that nobody here understands: a person has to look at the payment."""
+    payment_id = _payment_id(event)
+    payment = purchase.payments.get(payment_id, PaymentFacts(amount=event.amount, waits_for=UNCLEAR))
+    explained = max(event.explained_by, payment.unclear.get(event.detail, 0))
+    return _with_payment(purchase, event, replace(payment, unclear={**payment.unclear, event.detail: explained}))
 
 
 def _declined(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
@@ -178,7 +217,14 @@ def _declined(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
     if purchase.granted or checkout is None:
         return purchase
     number = event.checkout or checkout.number
-    decline = event.payment_id or f"checkout {number}"
+    checkouts = (
+        replace(one, declined_captures=max(one.declined_captures, min(event.capture, one.captures)))
+        if one.number == number
+        else one
+        for one in purchase.checkouts
+    )
+    purchase = replace(purchase, checkouts=tuple(checkouts))
+    decline = event.payment_id or (f"checkout {number}" if not event.capture else f"capture {number}.{event.capture}")
     if decline in purchase.declines:
         return purchase
     return replace(purchase, declines={**purchase.declines, decline: number})
@@ -195,8 +241,12 @@ def _expired(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
 
 
 def _refunded(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
-    """A sum of refunds so far. A smaller one than told before is late."""
+    """One refund, or the sum of refunds so far. A smaller one than told before is late."""
     payment = purchase.payments[_payment_id(event)]
+    if event.refund_id is not None:
+        amount = max(event.amount, payment.refunds_by_id.get(event.refund_id, 0))
+        named = {**payment.refunds_by_id, event.refund_id: amount}
+        return _with_payment(purchase, event, replace(payment, refunds_by_id=named))
     refunds = max(payment.refunds, event.amount)
     return _with_payment(purchase, event, replace(payment, refunds=refunds, failed=_failed(payment, *event.failed)))
 
@@ -225,7 +275,8 @@ def _disputed(_: Draft, purchase: Purchase, event: PaymentEvent) -> Purchase:
     if dispute_id not in disputes and UNKNOWN in disputes and purchase.end_of(UNKNOWN, disputes[UNKNOWN]) is None:
         disputes[dispute_id] = disputes.pop(UNKNOWN)
     known = disputes.get(dispute_id, Dispute(amount=event.amount))
-    disputes[dispute_id] = known.told(event.amount, _ENDS.get(event.type))
+    unclear = event.type == "dispute_unclear"
+    disputes[dispute_id] = known.told(event.amount, _ENDS.get(event.type), lost=event.lost, unclear=unclear)
     return _with_payment(purchase, event, replace(payment, disputes=disputes))
 
 
@@ -238,14 +289,17 @@ def _with_payment(purchase: Purchase, event: PaymentEvent, payment: PaymentFacts
 
 _FACTS: Mapping[PaymentEventType, Callable[[Draft, Purchase, PaymentEvent], Purchase]] = MappingProxyType(
     {
+        "approved": _approved,
         "paid": _paid,
         "declined": _declined,
         "expired": _expired,
         "refunded": _refunded,
         "refund_failed": _refund_failed,
+        "unclear": _unclear,
         "dispute_created": _disputed,
         "dispute_won": _disputed,
         "dispute_lost": _disputed,
+        "dispute_unclear": _disputed,
     }
 )
 

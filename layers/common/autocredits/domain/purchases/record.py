@@ -45,6 +45,9 @@ hourly for a day, daily for 30 days."""
 RETRY_DELAYS_MS = tuple(minutes * MINUTE_MS for minutes in (1, 2, 4, 8, 16, 32, 60))
 """When the provider is polled again after polls that failed one after the other; the last of these from then on."""
 
+PAYABLE = ("pending", "declined")
+"""The statuses in which a purchase can be paid, also another way."""
+
 EXPIRES_MS = 30 * DAY_MS
 """How long after its start an unpaid purchase expires."""
 
@@ -63,7 +66,7 @@ class Purchase:
     than the facts say, because a page was lost in a restore; the next poll settles it.
     """
 
-    FORM: ClassVar[int] = 2
+    FORM: ClassVar[int] = 3
 
     purchase_id: str
     package: str | None = None
@@ -141,9 +144,16 @@ class Purchase:
 
     def gone(self, payment: PaymentFacts, *, with_open: bool = False) -> int:
         """How much of a payment was refunded or lost, in US cents; with what open disputes may yet take."""
-        taken = ("lost", None) if with_open else ("lost",)
-        lost = sum(one.amount for name, one in payment.disputes.items() if self.end_of(name, one) in taken)
-        return min(payment.amount, payment.refunded() + lost)
+        if self._taken_back(payment):
+            return payment.amount
+        ends = {name: (one, self.end_of(name, one)) for name, one in payment.disputes.items()}
+        lost = sum(one.taken() for one, end in ends.values() if end == "lost")
+        at_stake = sum(one.amount for one, end in ends.values() if end is None) if with_open else 0
+        return min(payment.amount, payment.refunded() + lost + at_stake)
+
+    def _taken_back(self, payment: PaymentFacts) -> bool:
+        """Whether a person has taken back the credits that this payment paid for."""
+        return payment is self.paying() and self.decided("take_back") is not None
 
     def waiting(self) -> dict[str, PaymentFacts]:
         """The payments that wait for a person's decision and have not all gone back, in the order they were told.
@@ -158,10 +168,30 @@ class Purchase:
             if payment.waits_for and name != self.paid_by and self.gone(payment) < payment.amount
         }
 
+    def in_review_for(self) -> str | None:
+        """Why a person has to decide; None: nobody has to."""
+        waiting = next(iter(self.waiting().values()), None)
+        if waiting:
+            return waiting.waits_for
+        ends = ("a dispute ended in an unknown way",) if self.has_unclear_end() else ()
+        return "; ".join((*self.doubts(), *ends)) or None
+
     def main_payment(self) -> tuple[str, PaymentFacts] | None:
         """The payment that is shown: the one that pays, else the first that waits, else the first; None without any."""
         paying = {name: payment for name, payment in self.payments.items() if name == self.paid_by}
         return next(iter((paying or self.waiting() or self.payments).items()), None)
+
+    def doubts(self) -> tuple[str, ...]:
+        """What the provider said of the payment that pays, and a person has to look at."""
+        payment = self.paying()
+        if payment is None or self._taken_back(payment):
+            return ()
+        settled = {what for one in self.decisions for what in one.doubts}
+        return tuple(what for what in payment.doubts() if what not in settled)
+
+    def has_unclear_end(self) -> bool:
+        """Whether a dispute ended in a way that is not known here, and no person has ended it."""
+        return any(dispute.unclear and end is None for _, dispute, end in self.disputes())
 
     # ------------------------------------------------------------------ what is owed
 
@@ -196,7 +226,7 @@ class Purchase:
 
     def status(self) -> str:
         """How the purchase stands: the first that fits (docs/contract.md, section 5)."""
-        if self.waiting():
+        if self.in_review_for():
             return "review"
         if self.granted:
             return self._status_of_grant()
@@ -216,10 +246,16 @@ class Purchase:
             return "disputed"
         if "lost" in ends:
             return "charged_back"
-        return "refunded" if payment.refunded() >= payment.amount else "credited"
+        gone = payment.refunded() >= payment.amount or self._taken_back(payment)
+        return "refunded" if gone else "credited"
+
+    def capturing(self) -> bool:
+        """Whether the money of the open checkout is being taken, or may have been."""
+        checkout = self.open_checkout()
+        return checkout is not None and checkout.capturing() and self.status() in PAYABLE
 
     def next_poll(self, now_ms: int) -> int | None:
-        """When to poll the provider next, after now: while it may still be paid, and daily while a dispute is open.
+        """When to poll the provider next, after now: while it may still be paid; daily in dispute and in doubt.
 
         At once if it is to be settled. After a poll that failed: in a minute, doubling, at most an hour.
         """
@@ -227,10 +263,10 @@ class Purchase:
             return now_ms + RETRY_DELAYS_MS[min(self.poll_failures, len(RETRY_DELAYS_MS)) - 1]
         if self.unsettled:
             return now_ms
-        if any(end is None for _, _, end in self.disputes()):
+        if self.doubts() or any(end is None for _, _, end in self.disputes()):
             return now_ms + DAY_MS
         checkout, expires_at = self.open_checkout(), self.created_at + EXPIRES_MS
-        if checkout is None or self.status() not in ("pending", "declined"):
+        if checkout is None or self.status() not in PAYABLE:
             return None
         if now_ms >= expires_at:
             return now_ms + HOUR_MS  # the poll that was to expire it has failed
@@ -257,7 +293,14 @@ class Purchase:
         if self.payments:
             stored["payments"] = {name: payment.to_map() for name, payment in self.payments.items()}
             stored["payment_order"] = list(self.payments)  # a map has no order
-        return {**stored, **self._first_form(), "form": self.FORM}
+        return {**stored, **self._first_form(), "form": self._form()}
+
+    def _form(self) -> int:
+        """The form that it needs: releases before 0.7 work on with all that has none of their successors' facts."""
+        captures = any(checkout.captures for checkout in self.checkouts)
+        decisions = any(decision.doubts for decision in self.decisions)
+        facts = any(payment.is_new_form() for payment in self.payments.values())
+        return self.FORM if captures or decisions or facts else 2
 
     def _first_form(self) -> dict[str, Any]:
         """What the release before this one reads instead of the facts."""
@@ -276,7 +319,7 @@ class Purchase:
             "review_reason": refusal.reason if refusal else waiting.waits_for if waiting else None,
             "refused": refusal is not None,
             "refunded": payment.refunded() if payment else 0,
-            "lost": sum(dispute.amount for _, dispute, end in disputes if end == "lost"),
+            "lost": sum(dispute.taken() for _, dispute, end in disputes if end == "lost"),
             "dispute_id": disputes[-1][0] if disputes else None,
             "dispute": (disputes[-1][2] or "open") if disputes else None,
         }
