@@ -27,6 +27,7 @@ from autocredits.edge.purchase_bodies import (
 from autocredits.edge.queries import ListQuery
 from autocredits.ledger import lists
 from functions.purchase.checkout import Buyer, cancel, change_method, purchase_id_of, start
+from functions.purchase.payments.port import Payer
 from functions.purchase.payments.registry import method, on_local_stack
 
 app = Api()
@@ -121,7 +122,8 @@ def _buyer(request: Request, body: CheckoutBody) -> Buyer:
         caller=request.caller,
         method=found,
         return_url=body.return_url,
-        payer_email=body.payer.email if body.payer else None,
+        webhooks_url=bootstrap.webhooks_url() or f"https://{request.domain}",
+        payer=Payer(body.payer.country, body.payer.email) if body.payer else None,
         request_id=request.request_id,
     )
 

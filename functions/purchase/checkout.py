@@ -1,13 +1,15 @@
 """Starting, changing and canceling payments at a provider, and doing what it says of them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autocredits.domain.access import Caller, check_manages
 from autocredits.domain.decide import NotYet
 from autocredits.domain.errors import Problem
 from autocredits.domain.purchases.calls import (
-    PAYABLE,
+    ON_ITS_WAY,
+    BeginCapture,
     BeginCheckout,
     CancelPurchase,
     Method,
@@ -16,16 +18,18 @@ from autocredits.domain.purchases.calls import (
     StartPurchase,
     TallyCoupon,
     check_may_change,
+    check_not_capturing,
 )
 from autocredits.domain.purchases.facts import Checkout
 from autocredits.domain.purchases.fulfil import Fulfil, PaymentEvent
-from autocredits.domain.purchases.record import Payment, Purchase, payment_key
+from autocredits.domain.purchases.record import PAYABLE, Payment, Purchase, payment_key
 from autocredits.domain.records import NO_ACCOUNT
 from autocredits.edge.telemetry import count, logger
 from autocredits.ledger.commit import Accepted, Ledger
 from autocredits.ledger.lists import read_purchase
 from autocredits.ledger.ports import UnavailableError
 from functions.purchase.payments.port import (
+    Payer,
     PaymentRefusedError,
     Provider,
     RepeatedStartError,
@@ -34,18 +38,25 @@ from functions.purchase.payments.port import (
 )
 from functions.purchase.payments.registry import provider
 
+NOT_YET = "not_yet"
+"""What an event does that comes before what it belongs to."""
+
 MAX_STARTS = 3
 """How many numbers one call tries, where the answer to a start was lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buyer:
-    """Who pays, by which method, and what that takes. `request_id` names the request, for its own retries."""
+    """Who pays, by which method, and what that takes. `request_id` names the request, for its own retries.
+
+    `webhooks_url` is the address of this API, for providers that are told with each checkout where to send webhooks.
+    """
 
     caller: Caller
     method: Method
     return_url: str | None
-    payer_email: str | None
+    webhooks_url: str
+    payer: Payer | None
     request_id: str
 
 
@@ -75,7 +86,8 @@ def start(ledger: Ledger, account_id: str, command: StartPurchase, buyer: Buyer)
 def change_method(ledger: Ledger, account_id: str, purchase_id: str, buyer: Buyer) -> None:
     """Let the same purchase be paid another way: close the open checkout at its provider, then start a new one.
 
-    Asked again for the method that is open, it stays. A checkout that was paid meanwhile ends in `credited`.
+    Asked again for the method that is open, it stays, and its provider is asked what has become of it: so a buyer who
+    comes back need not wait for a webhook. A checkout that was paid meanwhile ends in `credited`.
     Raises Problem, and UnavailableError when a provider cannot be asked.
     """
     page = check_manages(ledger.store.head(account_id), buyer.caller)
@@ -90,8 +102,20 @@ def change_method(ledger: Ledger, account_id: str, purchase_id: str, buyer: Buye
             return
         purchase = _begin_checkout(ledger, account_id, purchase, checkout, buyer)
     elif checkout.reference is not None:
+        _look(ledger, account_id, purchase)
         return
     _start_checkout(ledger, account_id, purchase, buyer)
+
+
+def _look(ledger: Ledger, account_id: str, purchase: Purchase) -> None:
+    """Ask the provider of the open checkout what has become of it. Whatever cannot be done now, the schedule does."""
+    checkout = purchase.open_checkout()
+    try:
+        opened = provider(checkout.provider) if checkout else None
+        if opened is not None:
+            apply_events(ledger, account_id, opened.poll(account_id, purchase), purchase)
+    except UnavailableError as error:
+        logger.warning("not asked", extra={"purchase_id": purchase.purchase_id, "error": str(error)})
 
 
 def cancel(ledger: Ledger, account_id: str, purchase_id: str, caller: Caller) -> None:
@@ -103,6 +127,7 @@ def cancel(ledger: Ledger, account_id: str, purchase_id: str, caller: Caller) ->
     purchase = _known(ledger, account_id, purchase_id)
     checkout = purchase.open_checkout()
     if checkout and purchase.status() in PAYABLE:
+        check_not_capturing(purchase)
         _close(ledger, account_id, purchase, checkout)
     command = CancelPurchase(purchase_id=purchase_id, coupon=purchase.coupon, caller=caller)
     tally(ledger, account_id, ledger.execute(account_id, command).record(Purchase))
@@ -125,10 +150,9 @@ def _close(ledger: Ledger, account_id: str, purchase: Purchase, checkout: Checko
         raise UnavailableError("the checkout cannot be closed now")
     closed = opened.close(checkout)
     if closed == "on_its_way":
-        raise Problem("invalid_transition", "The money for this purchase is on its way.")
+        raise Problem("invalid_transition", ON_ITS_WAY)
     if closed == "paid":
-        for event in opened.poll(account_id, purchase):
-            apply_event(ledger, account_id, event, purchase)
+        apply_events(ledger, account_id, opened.poll(account_id, purchase), purchase)
     return closed == "closed"
 
 
@@ -172,7 +196,8 @@ def _start_checkout(ledger: Ledger, account_id: str, purchase: Purchase, buyer: 
                     price=purchase.price,
                     description=purchase.package or "managed balance",
                     return_url=checkout.return_url,
-                    payer_email=buyer.payer_email,
+                    webhook_url=f"{buyer.webhooks_url}/v1/payments/{opened.name}/webhook",
+                    payer=buyer.payer,
                 ),
             )
         except RepeatedStartError:
@@ -226,15 +251,46 @@ def handle_webhook(ledger: Ledger, provider: Provider, webhook: Webhook) -> int:
         count("ForeignPayment")
         return 200
     account_id, purchase_id = named
-    event = replace(webhook.event, purchase_id=purchase_id)
+    events = [replace(event, purchase_id=purchase_id) for event in webhook.events]
     purchase = read_purchase(ledger.store, account_id, purchase_id)
     if purchase is None:
-        put_aside(account_id, event, "no such purchase in this account")
+        for event in events:
+            put_aside(account_id, event, "no such purchase in this account")
         return 202
-    try:
-        return 202 if apply_event(ledger, account_id, event, purchase) == "put_aside" else 200
-    except NotYet:
-        return 503
+    did = apply_events(ledger, account_id, events, purchase)
+    return 503 if NOT_YET in did else 202 if "put_aside" in did else 200
+
+
+def apply_events(ledger: Ledger, account_id: str, events: Sequence[PaymentEvent], purchase: Purchase) -> list[str]:
+    """Do all that a provider says of a purchase, and take the money where the buyer has approved that.
+
+    What each did, in one word: `nothing`, `put_aside`, `not_yet`, else how it left the purchase. Raises Problem, and
+    UnavailableError when money cannot be taken now.
+    """
+    did = []
+    for event in events:
+        try:
+            if event.type == "approved":
+                did += _capture(ledger, account_id, event, purchase)
+            else:
+                did.append(apply_event(ledger, account_id, event, purchase))
+        except NotYet:
+            did.append(NOT_YET)
+    return did
+
+
+def _capture(ledger: Ledger, account_id: str, event: PaymentEvent, purchase: Purchase) -> list[str]:
+    """Take the money of the open checkout, after noting that it is to be taken. Of no other checkout it is taken."""
+    opened = provider(event.provider)
+    if opened is None:
+        raise UnavailableError("the provider is not set up")
+    begin = BeginCapture(purchase_id=purchase.purchase_id, number=event.checkout, reference=event.reference)
+    begun = ledger.execute(account_id, begin)
+    logger.info("payment", extra=_about(account_id, event) | {"did": begun.done.did})
+    if begun.done.did != "capturing":
+        return ["nothing"]
+    purchase = begun.record(Purchase)
+    return [apply_event(ledger, account_id, said, purchase) for said in opened.capture(account_id, purchase)]
 
 
 def apply_event(ledger: Ledger, account_id: str, event: PaymentEvent, purchase: Purchase) -> str:
@@ -254,15 +310,16 @@ def apply_event(ledger: Ledger, account_id: str, event: PaymentEvent, purchase: 
 
 def _purchase_named(ledger: Ledger, provider: Provider, webhook: Webhook) -> tuple[str, str] | None:
     """The account and purchase that a webhook is about; None if they are not ours."""
-    if webhook.account_id is not None and webhook.event.purchase_id:
-        return webhook.account_id, webhook.event.purchase_id
-    if webhook.event.payment_id is None:
+    event = webhook.events[0]
+    if webhook.account_id is not None and event.purchase_id:
+        return webhook.account_id, event.purchase_id
+    if event.payment_id is None:
         return None
-    key = payment_key(webhook.event.provider, webhook.event.payment_id)
+    key = payment_key(event.provider, event.payment_id)
     payment = ledger.store.read(NO_ACCOUNT, [key]).get(key)
     if isinstance(payment, Payment):
         return payment.account_id, payment.purchase_id
-    return provider.find_purchase(webhook.event.payment_id)
+    return provider.find_purchase(event.payment_id)
 
 
 def put_aside(account_id: str, event: PaymentEvent, reason: str) -> None:

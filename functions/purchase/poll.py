@@ -4,18 +4,17 @@ from functools import partial
 from typing import Any
 
 from autocredits.bootstrap import ledger
-from autocredits.domain.decide import NotYet
 from autocredits.domain.errors import BrokenInvariantError, Problem
-from autocredits.domain.purchases.calls import PAYABLE, PlanPoll, SettleAgain
+from autocredits.domain.purchases.calls import PlanPoll, SettleAgain
 from autocredits.domain.purchases.fulfil import PaymentEvent
-from autocredits.domain.purchases.record import DUE_PURCHASES, EXPIRES_MS, POLL_DELAYS_MS, Purchase
+from autocredits.domain.purchases.record import DUE_PURCHASES, EXPIRES_MS, PAYABLE, POLL_DELAYS_MS, Purchase
 from autocredits.edge.telemetry import count, logger
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.due import work_through
 from autocredits.ledger.lists import read_purchase
 from autocredits.ledger.ports import Listed, UnavailableError
 from autocredits.ledger.time_limit import limit_of
-from functions.purchase.checkout import apply_event
+from functions.purchase.checkout import NOT_YET, apply_events
 from functions.purchase.payments.registry import provider
 
 ACTOR = "system:poll"
@@ -64,21 +63,22 @@ def _poll(ledger: Ledger, due: Listed) -> None:
     if purchase.unsettled:
         again = SettleAgain(purchase_id=due.item_id, coupon=purchase.coupon, actor=ACTOR)
         purchase = ledger.execute(due.account_id, again).record(Purchase)
-    changed = False
-    for event in events_of(due.account_id, purchase, ledger.clock.now_ms()):
-        try:
-            changed |= apply_event(ledger, due.account_id, event, purchase) not in ("nothing", "put_aside")
-        except NotYet:
-            continue
-    if not changed:
+    events = events_of(due.account_id, purchase, ledger.clock.now_ms())
+    did = apply_events(ledger, due.account_id, events, purchase)
+    if not set(did) - {"nothing", "put_aside", NOT_YET}:
         _plan(ledger, due, failed=False)
 
 
 def events_of(account_id: str, purchase: Purchase, now_ms: int) -> list[PaymentEvent]:
-    """What the provider says. An unpaid purchase expires in 30 days, one whose start broke off in half an hour."""
+    """What the provider says. An unpaid purchase expires in 30 days, one whose start broke off in half an hour.
+
+    After a decline the buyer has to act before the money is asked for again, though the approval still stands.
+    """
     checkout = purchase.open_checkout()
     opened = provider(checkout.provider) if checkout else None
     events = list(opened.poll(account_id, purchase)) if opened else []
+    if purchase.status() == "declined" and not purchase.capturing():
+        events = [event for event in events if event.type != "approved"]
     if checkout is None or purchase.status() not in PAYABLE or any(event.type == "paid" for event in events):
         return events
     broke_off = checkout.reference is None and now_ms - checkout.started_at >= POLL_DELAYS_MS[2]

@@ -11,7 +11,7 @@ from autocredits.edge.telemetry import count, logger
 from autocredits.ledger.time_limit import limit_of
 from functions.purchase.checkout import handle_webhook
 from functions.purchase.payments import registry
-from functions.purchase.payments.port import Provider
+from functions.purchase.payments.port import Notice, Provider
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -38,7 +38,7 @@ def answer(provider: Provider | None, event: dict[str, Any]) -> int:
         return 413
     headers = {header.lower(): value for header, value in (event.get("headers") or {}).items()}
     try:
-        webhook = provider.read_webhook(raw, headers)
+        webhook = provider.read_webhook(Notice(raw, headers, event.get("queryStringParameters") or {}))
     except Problem as problem:
         if problem.status >= 500:  # noqa: PLR2004
             raise

@@ -60,7 +60,8 @@ TAKES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s
 
 # The secrets of the providers, by the condition that there is one; just these three functions may read them.
 SECRET_ARN = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${%s}-??????"
-SECRET_ARNS = {"TakesStripe": SECRET_ARN % "StripeSecretName", "TakesSandbox": SECRET_ARN % "SandboxSecretName"}
+PROVIDERS = {f"Takes{name}": f"{name}SecretName" for name in ("Stripe", "PayPal", "Payoneer", "Sandbox")}
+SECRET_ARNS = {condition: SECRET_ARN % parameter for condition, parameter in PROVIDERS.items()}
 SECRETS = {arn: {"secretsmanager:GetSecretValue"} for arn in SECRET_ARNS.values()}
 SECRETS_POLICY = {"Fn::If": ["TakesPayments", [{"Ref": "PaymentSecrets"}], {"Ref": "AWS::NoValue"}]}
 
@@ -204,6 +205,12 @@ TAKEN = [
     ("ReturnOrigins", " https://shop.example.com/ , https://shop.example.com:8443,"),
     ("StripeSecretName", ""),
     ("StripeSecretName", "autocredits/stripe"),
+    ("PayPalSecretName", "autocredits/paypal"),
+    ("PayoneerSecretName", "autocredits/payoneer"),
+    ("PayoneerCountry", "DE"),
+    ("WebhooksUrl", ""),
+    ("WebhooksUrl", "https://api.example.com"),
+    ("WebhooksUrl", "http://127.0.0.1:4566/_aws/execute-api/autocredits"),
     ("QueueSenders", ""),
     ("QueueSenders", "123456789012"),
     ("QueueSenders", "arn:aws:iam::123456789012:root"),
@@ -235,6 +242,12 @@ REFUSED = [
     ("ReturnOrigins", "https://shop.example.com https://shop.example.org"),
     ("ReturnOrigins", "*"),
     ("StripeSecretName", "arn:aws:secretsmanager:us-east-1:123456789012:secret:autocredits/stripe-AbCdEf"),
+    ("PayPalSecretName", "arn:aws:secretsmanager:us-east-1:123456789012:secret:autocredits/paypal-AbCdEf"),
+    ("PayoneerSecretName", "arn:aws:secretsmanager:us-east-1:123456789012:secret:autocredits/payoneer-AbCdEf"),
+    ("PayoneerCountry", "de"),
+    ("PayoneerCountry", "DEU"),
+    ("WebhooksUrl", "api.example.com"),
+    ("WebhooksUrl", "https://api.example.com/?a=b"),
 ]
 
 
@@ -325,7 +338,7 @@ def test_a_function_may_do_just_what_it_does(template: Template, name: str) -> N
 
 
 def test_only_purchases_may_read_the_secrets(template: Template) -> None:
-    """One policy for both providers' secrets, each by its own condition, and three roles that carry it if there is any."""
+    """One policy for all providers' secrets, each by its own condition, and three roles that carry it if there is any."""
     carriers = {
         name for name, role in of_type(template, "AWS::IAM::Role").items() if "ManagedPolicyArns" in role["Properties"]
     }
@@ -341,8 +354,8 @@ def test_only_purchases_may_read_the_secrets(template: Template) -> None:
         {"Fn::If": [condition, {"Fn::Sub": arn}, {"Ref": "AWS::NoValue"}]} for condition, arn in SECRET_ARNS.items()
     ]
     conditions = template["Conditions"]
-    assert conditions["TakesPayments"] == {"Fn::Or": [{"Condition": "TakesStripe"}, {"Condition": "TakesSandbox"}]}
-    for condition, parameter in (("TakesStripe", "StripeSecretName"), ("TakesSandbox", "SandboxSecretName")):
+    assert conditions["TakesPayments"] == {"Fn::Or": [{"Condition": condition} for condition in PROVIDERS]}
+    for condition, parameter in PROVIDERS.items():
         assert conditions[condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
 
 

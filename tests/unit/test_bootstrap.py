@@ -78,20 +78,34 @@ def test_what_is_not_set_is_told_when_it_is_asked_for(opened: object) -> None:
 
 def test_providers_are_off_unless_the_environment_names_their_secrets(environment: pytest.MonkeyPatch) -> None:
     """Empty stands for none."""
-    assert (bootstrap.stripe_secret_name(), bootstrap.sandbox_secret_name(), bootstrap.aws_endpoint_url()) == (
-        "",
-        "",
-        "",
-    )
-    environment.setenv("STRIPE_SECRET_NAME", "stripe")
-    environment.setenv("SANDBOX_SECRET_NAME", "sandbox")
-    environment.setenv("SANDBOX_PAGE_URL", "http://127.0.0.1:4568")
-    environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    assert (bootstrap.stripe_secret_name(), bootstrap.sandbox_secret_name()) == ("stripe", "sandbox")
+    names = ("stripe", "paypal", "payoneer", "sandbox")
+    assert [bootstrap.payment_secret_name(name) for name in names] == [""] * 4
+    assert (bootstrap.aws_endpoint_url(), bootstrap.webhooks_url()) == ("", "")
+    for name in names:
+        environment.setenv(f"{name.upper()}_SECRET_NAME", f"secret of {name}")
+    assert [bootstrap.payment_secret_name(name) for name in names] == [f"secret of {name}" for name in names]
+
+
+def test_what_providers_are_told_is_in_the_environment(environment: pytest.MonkeyPatch) -> None:
+    """Whose hosts are asked, and where webhooks and buyers go."""
+    settings = {
+        "PAYPAL_ENVIRONMENT": "live",
+        "PAYONEER_ENVIRONMENT": "sandbox",
+        "PAYONEER_DIVISION": "shops",
+        "PAYONEER_COUNTRY": "DE",
+        "SANDBOX_PAGE_URL": "http://127.0.0.1:4568",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "WEBHOOKS_URL": "https://api.example/",
+    }
+    for name, value in settings.items():
+        environment.setenv(name, value)
+    assert (bootstrap.paypal_environment(), bootstrap.payoneer_environment()) == ("live", "sandbox")
+    assert (bootstrap.payoneer_division(), bootstrap.payoneer_country()) == ("shops", "DE")
     assert (bootstrap.sandbox_page_url(), bootstrap.aws_endpoint_url()) == (
         "http://127.0.0.1:4568",
         "http://127.0.0.1:4566",
     )
+    assert bootstrap.webhooks_url() == "https://api.example"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from autocredits.domain.purchases.record import Purchase
 from autocredits.edge.json_body import parse_json
 from autocredits.ledger.ports import UnavailableError
 
-from .port import Closed, Started, StartRequest, Webhook
+from .port import DECLINED, Closed, Notice, Started, StartRequest, Webhook
 
 TOLERANCE_S = 300
 
@@ -52,14 +52,18 @@ class Sandbox:
         address = f"{self.page_url}/pay/{request.account_id}/{request.purchase_id}{query}"
         return Started(f"{request.purchase_id}-{request.number}", address)
 
+    def capture(self, account_id: str, purchase: Purchase) -> Sequence[PaymentEvent]:  # noqa: ARG002 - the port's form
+        """The sandbox approves nothing without taking the money."""
+        return ()
+
     def close(self, checkout: Checkout) -> Closed:  # noqa: ARG002 - the port's form
         """The sandbox keeps nothing, so there is nothing to close; a late payment is credited all the same."""
         return "closed"
 
-    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Webhook | None:
+    def read_webhook(self, notice: Notice) -> Webhook | None:
         """What the signed body says. Raises Problem `bad_signature`, `invalid_json`, `invalid_field`."""
-        self.check_signature(raw, headers.get("sandbox-signature", ""))
-        event = parse_event(raw)
+        self.check_signature(notice.raw, notice.headers.get("sandbox-signature", ""))
+        event = parse_event(notice.raw)
         type_ = EVENT_TYPES.get(str(event.get("type")))
         if type_ is None:
             return None
@@ -71,10 +75,10 @@ class Sandbox:
             amount=parse_amount(event.get("amount")),
             currency=_text(event, "currency"),
             dispute_id=_optional_text(event, "dispute_id"),
-            refund_id=_optional_text(event, "refund_id"),
-            reason="Payment declined: please try another payment method." if type_ == "declined" else None,
+            refund_id=_optional_text(event, "refund_id") if type_ == "refund_failed" else None,
+            reason=DECLINED if type_ == "declined" else None,
         )
-        return Webhook(_text(event, "account_id"), said)
+        return Webhook(_text(event, "account_id"), (said,))
 
     def check_signature(self, raw: bytes, signature: str) -> None:
         """Raise Problem `bad_signature` unless one of the secrets signed this body within the last 300 seconds."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import stripe
 from stripe.params.checkout import SessionCreateParams
@@ -25,7 +24,8 @@ from autocredits.ledger.ports import UnavailableError
 from autocredits.ledger.time_limit import check_time
 
 from . import stripe_events as events
-from .port import Closed, PaymentRefusedError, RepeatedStartError, Started, StartRequest, Webhook
+from .port import Closed, Notice, PaymentRefusedError, RepeatedStartError, Started, StartRequest, Webhook
+from .returning import back
 
 HOME_URL = "https://stripe.com"
 API_BASE = "https://api.stripe.com"
@@ -93,13 +93,17 @@ class Stripe:
                 }
             ],
             "adaptive_pricing": {"enabled": False},  # else a buyer abroad might pay in another currency
-            "success_url": _back(request.return_url or self.home_url, request.purchase_id),
+            "success_url": back(request.return_url or self.home_url, request.purchase_id),
         }
         if request.return_url:
-            params["cancel_url"] = _back(request.return_url, request.purchase_id)
-        if request.payer_email:
-            params["customer_email"] = request.payer_email
+            params["cancel_url"] = back(request.return_url, request.purchase_id)
+        if request.payer:
+            params["customer_email"] = request.payer.email
         return params
+
+    def capture(self, account_id: str, purchase: Purchase) -> Sequence[PaymentEvent]:  # noqa: ARG002 - the port's form
+        """Stripe takes the money as soon as the buyer has agreed."""
+        return ()
 
     def close(self, checkout: Checkout) -> Closed:
         """Expire the session. One that is not open any more is paid, expired, or complete with its money on its way."""
@@ -113,25 +117,27 @@ class Stripe:
             return "closed"
         return "paid" if session.payment_status == "paid" else "on_its_way"
 
-    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> Webhook | None:
+    def read_webhook(self, notice: Notice) -> Webhook | None:
         """What the signed event says. Raises Problem `bad_signature`, `invalid_json`, `invalid_field`.
 
         A declined payment is asked after for the reason, a refunded one for its refunds: a charge tells only the net
         sum of those that did not fail. That raises UnavailableError.
         """
-        self.check_signature(raw, headers.get("stripe-signature", ""))
-        event = events.parse_event(raw)
+        self.check_signature(notice.raw, notice.headers.get("stripe-signature", ""))
+        event = events.parse_event(notice.raw)
         self.check_form(event)
         webhook = events.read_event(event)
-        if webhook is not None and webhook.event.type == "refunded" and self.api_key:
-            return Webhook(webhook.account_id, self._with_refunds(webhook.event))
-        if webhook is None or webhook.event.type != "declined" or webhook.event.support_code is not None:
+        if webhook is None or not self.api_key:
             return webhook
-        if not self.api_key or webhook.event.payment_id is None:
-            return webhook
-        intent = self._intent(webhook.event.payment_id)
-        declined = events.declined(webhook.event.purchase_id, webhook.event.payment_id, webhook.event.checkout, intent)
-        return Webhook(webhook.account_id, declined)
+        return Webhook(webhook.account_id, tuple(self._asked_after(said) for said in webhook.events))
+
+    def _asked_after(self, event: PaymentEvent) -> PaymentEvent:
+        """The event with what only Stripe's own objects tell."""
+        if event.type == "refunded":
+            return self._with_refunds(event)
+        if event.type != "declined" or event.support_code is not None or event.payment_id is None:
+            return event
+        return events.declined(event.purchase_id, event.payment_id, event.checkout, self._intent(event.payment_id))
 
     def check_signature(self, raw: bytes, signature: str) -> None:
         """Raise Problem `bad_signature` unless one of the secrets signed this body within the last 300 seconds."""
@@ -269,10 +275,3 @@ def _refusing() -> Iterator[None]:
         raise PaymentRefusedError(f"{error.code} {error.param}") from error
     except stripe.CardError as error:
         raise PaymentRefusedError(str(error.code)) from error
-
-
-def _back(url: str, purchase_id: str) -> str:
-    """The address with `purchase_id` in its query. Braces are escaped: Stripe fills in what stands between them."""
-    parts = urlsplit(url.replace("{", "%7B").replace("}", "%7D"))
-    query = f"{parts.query}&" if parts.query else ""
-    return parts._replace(query=f"{query}purchase_id={quote(purchase_id, safe='')}").geturl()

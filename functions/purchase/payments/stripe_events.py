@@ -9,9 +9,7 @@ from typing import Any
 from autocredits.domain.errors import Problem
 from autocredits.domain.purchases.fulfil import PaymentEvent, PaymentEventType
 
-from .port import Webhook
-
-DECLINED = "Payment declined: please try another payment method."
+from .port import DECLINED, Webhook
 
 _NUMBER = re.compile(r"[1-9][0-9]?")
 
@@ -44,12 +42,12 @@ def _read_completed(session: dict[str, Any]) -> Webhook | None:
 
 def _read_paid(session: dict[str, Any]) -> Webhook:
     account_id, purchase_id = _session_owner(session)
-    return Webhook(account_id, paid(session, purchase_id))
+    return Webhook(account_id, (paid(session, purchase_id),))
 
 
 def _read_declined(session: dict[str, Any]) -> Webhook:
     account_id, purchase_id = _session_owner(session)
-    return Webhook(account_id, declined(purchase_id, _id(session.get("payment_intent")), _checkout(session)))
+    return Webhook(account_id, (declined(purchase_id, _id(session.get("payment_intent")), _checkout(session)),))
 
 
 def _read_failed_card(intent: dict[str, Any]) -> Webhook | None:
@@ -57,12 +55,12 @@ def _read_failed_card(intent: dict[str, Any]) -> Webhook | None:
     owner = owner_of(maybe_map(intent, "metadata"))
     if owner is None:
         return None
-    return Webhook(owner[0], declined(owner[1], _id(intent), _checkout(intent), intent))
+    return Webhook(owner[0], (declined(owner[1], _id(intent), _checkout(intent), intent),))
 
 
 def _read_expired(session: dict[str, Any]) -> Webhook:
     account_id, purchase_id = _session_owner(session)
-    return Webhook(account_id, expired(purchase_id, _checkout(session)))
+    return Webhook(account_id, (expired(purchase_id, _checkout(session)),))
 
 
 def _read_refund(charge: dict[str, Any]) -> Webhook:
@@ -77,7 +75,7 @@ def _read_refund(charge: dict[str, Any]) -> Webhook:
         amount=_cents(charge, "amount_refunded"),
         currency=_currency(charge),
     )
-    return Webhook(account_id, event)
+    return Webhook(account_id, (event,))
 
 
 def _read_failed_refund(refund: dict[str, Any]) -> Webhook:
@@ -91,12 +89,12 @@ def _read_failed_refund(refund: dict[str, Any]) -> Webhook:
         currency=_currency(refund),
         refund_id=_id(refund),
     )
-    return Webhook(None, event)
+    return Webhook(None, (event,))
 
 
 def _read_dispute(dispute: dict[str, Any]) -> Webhook:
     """A dispute that was opened or has changed; it may have ended by that."""
-    return Webhook(None, disputed(dispute, DISPUTE_ENDS.get(str(dispute.get("status")), "dispute_created")))
+    return Webhook(None, (disputed(dispute, DISPUTE_ENDS.get(str(dispute.get("status")), "dispute_created")),))
 
 
 def _read_dispute_end(dispute: dict[str, Any]) -> Webhook:
@@ -104,7 +102,7 @@ def _read_dispute_end(dispute: dict[str, Any]) -> Webhook:
     type_ = DISPUTE_ENDS.get(str(dispute.get("status")))
     if type_ is None:
         raise Problem("invalid_field", "A dispute has ended in an unknown way.")
-    return Webhook(None, disputed(dispute, type_))
+    return Webhook(None, (disputed(dispute, type_),))
 
 
 READERS: Mapping[str, Callable[[dict[str, Any]], Webhook | None]] = MappingProxyType(

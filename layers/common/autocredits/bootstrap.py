@@ -61,14 +61,34 @@ def secrets() -> AwsSecrets:
     return AwsSecrets(SecretsProvider(boto3_client=client("secretsmanager")))
 
 
-def stripe_secret_name() -> str:
-    """The secret with Stripe's keys; empty if Stripe is not used."""
-    return os.environ.get("STRIPE_SECRET_NAME", "")
+def payment_secret_name(provider: str) -> str:
+    """The secret with a payment provider's keys; empty if that provider is not used."""
+    return os.environ.get(f"{provider.upper()}_SECRET_NAME", "")
 
 
-def sandbox_secret_name() -> str:
-    """The secret with the sandbox's signing secrets; empty where there is no sandbox."""
-    return os.environ.get("SANDBOX_SECRET_NAME", "")
+def paypal_environment() -> str:
+    """`sandbox` or `live`."""
+    return os.environ["PAYPAL_ENVIRONMENT"]
+
+
+def payoneer_environment() -> str:
+    """`sandbox` or `live`."""
+    return os.environ["PAYONEER_ENVIRONMENT"]
+
+
+def payoneer_division() -> str:
+    """The division that payments at Payoneer are booked under; empty: the merchant's own."""
+    return os.environ.get("PAYONEER_DIVISION", "")
+
+
+def payoneer_country() -> str:
+    """The country that Payoneer is told for a buyer who named none."""
+    return os.environ["PAYONEER_COUNTRY"]
+
+
+def webhooks_url() -> str:
+    """The address of this API for payment providers; empty: the host that a call came to."""
+    return os.environ.get("WEBHOOKS_URL", "").rstrip("/")
 
 
 def sandbox_page_url() -> str:

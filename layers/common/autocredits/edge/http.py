@@ -41,11 +41,12 @@ names none, any account); the platform alone."""
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call that was admitted."""
+    """A call that was admitted. `domain` is the host that it came to."""
 
     caller: Caller
     parameters: Mapping[str, str]
     request_id: str
+    domain: str
     idempotency: IdempotencyKey | None = None
 
     @property
@@ -92,7 +93,8 @@ class Route:
             forms.append(_parsed(self.body, sent))
         if self.who == "caller":
             check_reaches(caller, call.account_id())
-        return self.handler(Request(caller, call.parameters, _request_id(event), key), *forms)
+        domain = event["requestContext"].get("domainName", "")
+        return self.handler(Request(caller, call.parameters, _request_id(event), domain, key), *forms)
 
 
 def _parsed(form: BodyForm, sent: Any) -> Any:
