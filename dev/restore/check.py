@@ -184,8 +184,11 @@ def open_clients() -> tuple[Any, Any]:
         print(f"on the local stack at {places.endpoint_url}", file=sys.stderr)
         local = {"AWS_ENDPOINT_URL": places.endpoint_url, "AWS_DEFAULT_REGION": deploy.REGION}
         local |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        local |= {"SANDBOX_SECRET_NAME": signing.NAMES["sandbox"], "SANDBOX_PAGE_URL": places.sandbox}
-        os.environ.update(local | {"STRIPE_SECRET_NAME": signing.NAMES["stripe"]})  # what the providers are opened by
+        local |= {"SANDBOX_PAGE_URL": places.sandbox, "PAYPAL_ENVIRONMENT": "sandbox"}
+        local |= {"PAYONEER_ENVIRONMENT": "sandbox", "PAYONEER_COUNTRY": "US"}
+        known = signing.known(deploy.client("secretsmanager", places))
+        named_secrets = {f"{provider.upper()}_SECRET_NAME": signing.name_of(provider) for provider in deploy.SECRETS}
+        os.environ.update(local | {variable: name for variable, name in named_secrets.items() if name in known})
         return deploy.client("dynamodb", places), deploy.client("lambda", places)
     config = Config(retries={"mode": "standard", "total_max_attempts": 10})
     return boto3.client("dynamodb", config=config), boto3.client("lambda", config=config)

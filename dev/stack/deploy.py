@@ -1,6 +1,7 @@
 """Deploys the template into the emulator, or brings an older deployment up to date."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import boto3
@@ -11,7 +12,7 @@ from dev.stack import signing
 from dev.stack.issuer import AUDIENCE
 from dev.stack.package import Package
 from dev.stack.places import Places
-from dev.stack.transform import Template, to_cloudformation
+from dev.stack.transform import API_ID, Template, to_cloudformation
 
 STACK = "autocredits"
 BUCKET = "autocredits-code"
@@ -31,16 +32,28 @@ def client(service: str, places: Places) -> Any:
     )
 
 
-def deploy(template: Template, packages: dict[str, Package], places: Places) -> str:
-    """Create or update the stack and say which: "created", "updated" or "unchanged"."""
+SECRETS = {
+    "stripe": "StripeSecretName",
+    "paypal": "PayPalSecretName",
+    "payoneer": "PayoneerSecretName",
+    "sandbox": "SandboxSecretName",
+}
+"""The parameter that names each payment provider's secret."""
+
+
+def deploy(template: Template, packages: dict[str, Package], places: Places, providers: Collection[str]) -> str:
+    """Create or update the stack and say which: "created", "updated" or "unchanged".
+
+    `providers` are those that there are secrets of.
+    """
     cloudformation = client("cloudformation", places)
     parameters = {
         "JwtIssuer": places.issuer,
         "JwtAudience": AUDIENCE,
         "Protection": "off",
-        "StripeSecretName": signing.NAMES["stripe"],
-        "SandboxSecretName": signing.NAMES["sandbox"],
         "SandboxPageUrl": places.sandbox,
+        "WebhooksUrl": api_url(places),
+        **{SECRETS[provider]: signing.name_of(provider) for provider in providers},
     }
     body = json.dumps(to_cloudformation(template, packages, BUCKET, parameters, REGION), sort_keys=True)
     _upload(packages, body, places)
@@ -83,10 +96,9 @@ def _outputs(cloudformation: Any, stack: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
 
 
-def api_id(places: Places) -> str:
-    """The id under which the emulator serves the API."""
-    [api] = client("apigatewayv2", places).get_apis()["Items"]
-    return str(api["ApiId"])
+def api_url(places: Places) -> str:
+    """Where the emulator serves the API, by an id that is always the same."""
+    return f"{places.endpoint_url}/_aws/execute-api/{API_ID}"
 
 
 def _upload(packages: dict[str, Package], template: str, places: Places) -> None:

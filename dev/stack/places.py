@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = ROOT / "template.yaml"
+DOUBLES = ("stripe", "paypal", "payoneer")
+"""The payment providers that a stack can play itself."""
 
 
 class StackInfo(TypedDict):
@@ -89,6 +91,10 @@ class Places:
     def sandbox(self) -> str:
         """The address of the sandbox's page."""
         return f"http://127.0.0.1:{self.sandbox_port}"
+
+    def double_port(self, provider: str) -> int:
+        """The port of a payment provider's double, after the sandbox's."""
+        return self.sandbox_port + 1 + DOUBLES.index(provider)
 
 
 def from_environment() -> Places:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import requests
 
-from dev.stack import demo, deploy, issuer, package, sandbox, signing, transform
+from dev.stack import demo, deploy, issuer, package, providers, sandbox, signing, transform
 from dev.stack.demo_engine import ACCOUNT
 from dev.stack.emulator import Process, emulator
 from dev.stack.places import Places, StackInfo, alone, from_environment, write_info
@@ -32,6 +32,7 @@ def serve(places: Places, stack: ExitStack) -> None:
     stack.enter_context(alone(places))
     places.data.mkdir(exist_ok=True)
     places.info.unlink(missing_ok=True)  # left by a stack that was killed
+    doubles = stack.enter_context(providers.doubles(places))
     for port in (places.port, places.issuer_port, places.sandbox_port):
         _require_free(port)
 
@@ -47,11 +48,13 @@ def serve(places: Places, stack: ExitStack) -> None:
     stack.callback(_ignore_signals)
 
     _say("deploying template.yaml")
-    secrets = signing.make(places)
+    signing_secrets = signing.make(places)
+    secrets = providers.secrets_of(places, doubles, signing_secrets)
     signing.put(deploy.client("secretsmanager", places), secrets)
-    outcome = deploy.deploy(template, packages, places)
-    info = _describe(places, secrets)
+    outcome = deploy.deploy(template, packages, places, secrets)
+    info = _describe(places, signing_secrets)
     stack.enter_context(sandbox.serving(places, info))
+    stack.enter_context(providers.sending(doubles, info))
     _wait_for_api(info)
     _say(f"deployed ({outcome}); running the demo account's first order through the queue")
     engine = demo.engine_of(places, info)
@@ -99,7 +102,7 @@ def welcome(info: StackInfo, credits_left: dict[str, str]) -> str:
 def _describe(places: Places, secrets: dict[str, str]) -> StackInfo:
     values = deploy.outputs(places)
     return {
-        "api_url": f"{places.endpoint_url}/_aws/execute-api/{deploy.api_id(places)}",
+        "api_url": deploy.api_url(places),
         "endpoint_url": places.endpoint_url,
         "region": deploy.REGION,
         "orders_queue_url": values["OrdersQueueUrl"],

@@ -21,7 +21,8 @@ LOOP = "Fn::ForEach::"
 BY_TENS = ("sqs:ChangeMessageVisibility", "sqs:SendMessage")
 
 # The emulator's way to choose an API's id, and with it its address.
-API_TAGS = {"ms-custom-id": "autocredits"}
+API_ID = "autocredits"
+API_TAGS = {"ms-custom-id": API_ID}
 
 
 class _NoManagedPolicies:

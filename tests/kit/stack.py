@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -229,15 +229,16 @@ def _wait_for(places: Places, process: subprocess.Popen[bytes], output: Path) ->
 
 
 def free_ports() -> int:
-    """A free port whose two neighbours are free as well."""
+    """A free port whose next five are free as well."""
     while True:
-        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
+        with ExitStack() as probes:
+            first = probes.enter_context(socket.socket())
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
             try:
-                second.bind(("127.0.0.1", port + 1))
-                third.bind(("127.0.0.1", port + 2))
-            except OSError:
+                for number in range(1, 6):
+                    probes.enter_context(socket.socket()).bind(("127.0.0.1", port + number))
+            except (OSError, OverflowError):
                 continue
             return port
 
