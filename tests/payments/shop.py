@@ -17,6 +17,8 @@ from autocredits.domain.state import Balance
 from autocredits.domain.times import MINUTE_MS
 from autocredits.ledger.commit import Ledger
 from autocredits.ledger.lists import read_purchase
+from dev.doubles.serving import Object
+from dev.doubles.stripe import StripeDouble
 from functions.purchase import poll
 from functions.purchase.checkout import purchase_id_of
 from functions.purchase.payments.sandbox import Sandbox
@@ -26,7 +28,6 @@ from tests.kit.builders import CATALOG, PLATFORM
 from tests.kit.memory import ManualClock, MemoryStore
 from tests.kit.purchases import FREE
 from tests.kit.service import Answer, Context, handler_of, http_event
-from tests.payments.stripe_double import Object, StripeDouble
 
 NEW_SECRET = "whsec_new_new_new"
 OLD_SECRET = "whsec_old_old_old"
@@ -55,7 +56,7 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.store, self.clock, CATALOG)
-        self.double.now_s = lambda: self.clock.now_ms() / 1000
+        self.double.serving.now_s = lambda: self.clock.now_ms() / 1000
         self.open("acme")
 
     # ------------------------------------------------------------------ what accounts and the platform ask for
@@ -70,7 +71,7 @@ class Shop:
 
     def make_coupon(self, **terms: Any) -> None:
         """Make the coupon C, by default of ten percent off."""
-        coupon = Coupon(code="C", **(terms or {"percent_off": 1000}))
+        coupon = Coupon(**{"code": "C", **(terms or {"percent_off": 1000})})
         self.ledger.execute(NO_ACCOUNT, MakeCoupon(caller=PLATFORM, coupon=coupon, request_id="its maker"))
 
     def call(
@@ -130,9 +131,9 @@ class Shop:
         headers = {} if signature is None else {"Stripe-Signature": signature}
         return self.receive(raw, headers, name=name)
 
-    def receive(self, raw: bytes, headers: dict[str, str], *, name: str) -> int:
+    def receive(self, raw: bytes, headers: dict[str, str], *, name: str, query: dict[str, str] | None = None) -> int:
         """The status that a webhook gets."""
-        event = http_event("POST", f"/v1/payments/{name}/webhook", headers=headers)
+        event = http_event("POST", f"/v1/payments/{name}/webhook", headers=headers, query=query)
         event |= {"body": base64.b64encode(raw).decode(), "isBase64Encoded": True}
         status: int = handler_of(event)(event, Context())["statusCode"]
         return status

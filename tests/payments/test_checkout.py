@@ -6,9 +6,9 @@ import pytest
 
 from autocredits.domain.state import Balance
 from autocredits.domain.times import MINUTE_MS
+from dev.doubles.stripe import event
 from tests.payments.conftest import Counted
 from tests.payments.shop import BOUGHT, FREE, PRICE, Shop
-from tests.payments.stripe_double import event
 
 CREDITED = Balance(FREE + BOUGHT)
 Ask = Callable[[Shop], tuple[int, str | None]]
@@ -48,7 +48,7 @@ def test_another_method_closes_the_open_session_first(shop: Shop) -> None:
         "payment_method": "paypal",
     }
     assert answer.body["payment"]["provider"] == "sandbox"
-    assert shop.double.asked == ["POST checkout/sessions", f"POST checkout/sessions/{session_id}/expire"]
+    assert shop.double.calls() == ["POST checkout/sessions", f"POST checkout/sessions/{session_id}/expire"]
     assert shop.double.sessions[session_id]["status"] == "expired"
     assert shop.coupon_uses() == (1, 1)
 
@@ -70,16 +70,32 @@ def test_each_checkout_has_a_number(shop: Shop) -> None:
 
 
 def test_the_same_method_is_the_same_payment(shop: Shop) -> None:
-    """Asked again for the method that is open, nothing is closed and nothing is started."""
-    shop.start()
-    before, asked = shop.purchase(), len(shop.double.asked)
+    """Asked again for the method that is open, nothing is closed and nothing is started: its provider is asked."""
+    session = shop.start()
+    before = shop.purchase()
     answer = shop.checkout("card")
     assert answer.status == 200
     assert answer.body["payment"] == {
         "provider": "stripe",
-        "redirect_url": "https://checkout.stripe.com/c/pay/cs_test_1",
+        "redirect_url": f"{shop.double.serving.base_url}/c/pay/cs_test_1",
     }
-    assert (shop.purchase(), len(shop.double.asked)) == (before, asked)
+    assert (shop.purchase(), shop.double.calls()[1:]) == (before, [f"GET checkout/sessions/{session}"])
+
+
+def test_a_buyer_who_comes_back_need_not_wait(shop: Shop) -> None:
+    """Asked again for the method that is open, the purchase stands as its provider has it."""
+    shop.double.pay(shop.start())
+    assert shop.checkout("card").body["status"] == "credited"
+
+
+def test_a_buyer_who_comes_back_is_answered_though_the_provider_cannot_be_asked(shop: Shop) -> None:
+    """The purchase stands as it is known; the schedule asks later."""
+    shop.double.pay(shop.start())
+    shop.double.serving.faults += ["500 before", "500 before"]
+    answer = shop.checkout("card")
+    assert (answer.status, answer.body["status"]) == (200, "pending")
+    assert shop.poll_after(minutes=2) == (1, 0)
+    assert shop.status() == "credited"
 
 
 def test_a_declined_purchase_is_paid_another_way(shop: Shop) -> None:
@@ -98,7 +114,7 @@ def test_the_closed_session_tells_that_it_expired(shop: Shop, when: str) -> None
     session_id = shop.start(coupon="C")
     expired = event("checkout.session.expired", shop.double.sessions[session_id])
     if when == "before":
-        shop.double.meanwhile = lambda: shop.deliver(expired)
+        shop.double.serving.meanwhile["POST /expire"] = lambda: shop.deliver(expired)
     assert shop.checkout("paypal").body["status"] == "pending"
     assert shop.deliver(expired) == 200
     assert (shop.status(), shop.coupon_uses()) == ("pending", (1, 1))
@@ -109,7 +125,7 @@ def test_paid_while_it_is_closed(shop: Shop, *, told: bool) -> None:
     """A session that is paid at that moment is credited, by the webhook or without it, and nothing else is started."""
     session_id = shop.start()
     webhook = shop.deliver if told else (lambda _: 0)
-    shop.double.meanwhile = lambda: webhook(shop.double.pay(session_id))
+    shop.double.serving.meanwhile["POST /expire"] = lambda: webhook(shop.double.pay(session_id))
     answer = shop.checkout("paypal")
     assert (answer.status, answer.body["status"], answer.body["payment"]["provider"]) == (200, "credited", "stripe")
     assert (shop.balance(), len(shop.purchase().checkouts)) == (CREDITED, 1)
@@ -174,9 +190,9 @@ def test_the_21st_checkout(shop: Shop) -> None:
     shop.start()
     for number in range(2, 21):
         assert shop.checkout("card" if number % 2 else "paypal").status == 200
-    asked = len(shop.double.asked)
+    asked = len(shop.double.calls())
     answer = shop.checkout("card")
-    assert (answer.status, answer.code, len(shop.double.asked)) == (409, "too_many_attempts", asked)
+    assert (answer.status, answer.code, len(shop.double.calls())) == (409, "too_many_attempts", asked)
     assert (shop.checkout("paypal").status, len(shop.purchase().checkouts)) == (200, 20)
     assert pay_elsewhere(shop) == 200
     assert shop.balance() == CREDITED
@@ -192,7 +208,7 @@ def test_cancel(shop: Shop) -> None:
     for _ in range(2):
         answer = shop.cancel(account="acme")
         assert (answer.status, answer.body["status"], answer.body["canceled_by"]) == (200, "canceled", "acme")
-    assert shop.double.asked == ["POST checkout/sessions", f"POST checkout/sessions/{session_id}/expire"]
+    assert shop.double.calls() == ["POST checkout/sessions", f"POST checkout/sessions/{session_id}/expire"]
     assert (shop.coupon_uses(), shop.balance()) == ((0, 0), Balance(FREE))
     assert shop.buy("k2", coupon="C").status == 201
 
@@ -211,7 +227,7 @@ def test_the_canceled_session_tells_that_it_expired(shop: Shop, when: str) -> No
     assert shop.buy("k2", coupon="C").status == 201
     expired = event("checkout.session.expired", shop.double.sessions[session_id])
     if when == "before":
-        shop.double.meanwhile = lambda: shop.deliver(expired)
+        shop.double.serving.meanwhile["POST /expire"] = lambda: shop.deliver(expired)
     assert shop.cancel().body["status"] == "canceled"
     assert shop.deliver(expired) == 200
     assert (shop.status(), shop.coupon_uses()) == ("canceled", (1, 1))
@@ -222,7 +238,7 @@ def test_paid_while_it_is_canceled(shop: Shop, *, told: bool) -> None:
     """A session that is paid at that moment is credited, by the webhook or without it, and not canceled."""
     session_id = shop.start()
     webhook = shop.deliver if told else (lambda _: 0)
-    shop.double.meanwhile = lambda: webhook(shop.double.pay(session_id))
+    shop.double.serving.meanwhile["POST /expire"] = lambda: webhook(shop.double.pay(session_id))
     assert cancel(shop) == (409, "invalid_transition")
     assert (shop.status(), shop.balance()) == ("credited", CREDITED)
 
@@ -284,16 +300,16 @@ def test_what_cannot_be_paid_any_more(shop: Shop, ask: Ask, status: str) -> None
         shop.deliver(paid)
         if status == "disputed":
             shop.deliver(shop.double.dispute(session_id))
-    asked = len(shop.double.asked)
+    asked = len(shop.double.calls())
     expected = (200, None) if ask is cancel and status in ("expired", "canceled") else (409, "invalid_transition")
-    assert (ask(shop), len(shop.double.asked)) == (expected, asked)
+    assert (ask(shop), len(shop.double.calls())) == (expected, asked)
     assert shop.status() == ("canceled" if expected[0] == 200 else status)
 
 
 @BOTH
 def test_a_start_under_way(shop: Shop, ask: Ask) -> None:
     """While Stripe's answer to the start is awaited, nothing can be closed: that is to be asked again."""
-    shop.double.faults.extend(["reset before"] * 2)
+    shop.double.serving.faults.extend(["reset before"] * 2)
     assert shop.buy().status == 503
     assert ask(shop) == (503, "try_again")
     assert shop.status() == "pending"
@@ -306,7 +322,7 @@ def test_a_start_under_way(shop: Shop, ask: Ask) -> None:
 def test_while_stripe_is_away(shop: Shop, ask: Ask, fault: object) -> None:
     """Where Stripe does not answer, the session counts as open; asked again, it goes on."""
     session_id = shop.start()
-    shop.double.faults.extend([fault] * 2)  # type: ignore[list-item] # names of faults
+    shop.double.serving.faults.extend([fault] * 2)  # type: ignore[list-item] # names of faults
     assert ask(shop) == (503, "try_again")
     assert (shop.status(), shop.session()) == ("pending", session_id)
     assert ask(shop) == (200, None)
@@ -335,7 +351,7 @@ def test_who_may_ask(shop: Shop, ask: Ask) -> None:
     ):
         answer = shop.call(path, body, account_id=account_id, account=account, store=store)
         assert (answer.status, answer.code) == (status, code)
-    assert shop.double.asked == ["POST checkout/sessions"]
+    assert shop.double.calls() == ["POST checkout/sessions"]
     assert shop.call(path, body, account="acme").status == 200
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from autocredits.domain.purchases.facts import Checkout, Dispute, PaymentFacts
 from autocredits.domain.purchases.record import Purchase
-from functions.purchase.payments.port import PaymentRefusedError, StartRequest
+from dev.doubles.stripe import event
+from functions.purchase.payments.port import Notice, Payer, PaymentRefusedError, StartRequest
 from functions.purchase.payments.stripe import Stripe
 from tests.kit.engines import start_stripe_mock
 from tests.payments.shop import NEW_SECRET, sign
-from tests.payments.stripe_double import event
 
 START = StartRequest(
     account_id="acme",
@@ -23,7 +23,8 @@ START = StartRequest(
     price=3990,
     description="auto_order-100",
     return_url="https://shop.example/done",
-    payer_email="buyer@example.com",
+    webhook_url="https://api.example/v1/payments/stripe/webhook",
+    payer=Payer("DE", "buyer@example.com"),
 )
 CHECKOUT = Checkout(number=2, payment_method="card", provider="stripe", started_at=0, reference="cs_test_1")
 
@@ -48,7 +49,7 @@ def test_form_of_a_session(provider: Stripe) -> None:
 
 def test_form_of_the_least_session(provider: Stripe) -> None:
     """So has one without a return_url and an address."""
-    assert provider.start(replace(START, return_url=None, payer_email=None)).reference.startswith("cs_test_")
+    assert provider.start(replace(START, return_url=None, payer=None)).reference.startswith("cs_test_")
 
 
 @pytest.mark.parametrize("changes", [{"price": -1.5}, {"price": "much"}])
@@ -92,9 +93,9 @@ def test_form_of_refunds(provider: Stripe) -> None:
         "metadata": {"account_id": "acme", "purchase_id": "pur_1"},
     }
     raw = json.dumps(event("charge.refunded", charge)).encode()
-    webhook = provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    webhook = provider.read_webhook(Notice(raw, {"stripe-signature": sign(raw)}))
     assert webhook is not None
-    assert (webhook.event.amount, webhook.event.failed) == (100_000_000, ())
+    assert (webhook.events[0].amount, webhook.events[0].failed) == (100_000_000, ())
 
 
 def test_form_of_a_search(provider: Stripe) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from autocredits.edge.telemetry import logger
+from dev.doubles.stripe import KEY, NO_EMAIL, event
 from tests.kit.service import Context, handler_of, http_event
 from tests.payments.shop import NEW_SECRET, OLD_SECRET, Shop, sign
-from tests.payments.stripe_double import KEY, NO_EMAIL, event
 
 CODE = "SUMMER-OF-26"
 EMAIL = "jane.roe@buyers.example"
@@ -85,7 +85,7 @@ def buy_and_pay(shop: Shop) -> None:
 def buy_badly(shop: Shop) -> None:
     """Stripe refuses a payer, is away, repeats no start, and does not know our key."""
     assert shop.buy("k2", coupon=CODE, payer={**PAYER, "email": NO_EMAIL}).code == "payment_refused"
-    shop.double.faults.extend(["reset after"] * 2)
+    shop.double.serving.faults.extend(["reset after"] * 2)
     assert shop.buy("k3", coupon=CODE, payer=PAYER).status == 503
     assert shop.buy("k3", coupon=CODE, payer=PAYER).status == 201
     assert shop.cancel("k3").status == 200

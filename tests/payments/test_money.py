@@ -8,10 +8,11 @@ import pytest
 
 from autocredits.domain.purchases.fulfil import NOT_LOST, REFUND_FAILED
 from autocredits.domain.state import Balance
+from dev.doubles.serving import Object
+from dev.doubles.stripe import event
 from functions.purchase.payments.stripe import Stripe
 from tests.payments.conftest import Counted
 from tests.payments.shop import BOUGHT, FREE, NEW_SECRET, PRICE, Shop
-from tests.payments.stripe_double import Object, event
 
 CREDITED = Balance(FREE + BOUGHT)
 
@@ -48,7 +49,7 @@ def test_twenty_at_once(shop: Shop) -> None:
 
 def test_before_the_start_has_ended(shop: Shop) -> None:
     """A payment that is told before the start has ended is to come again, and then is credited."""
-    shop.double.faults.extend(["reset after"] * 2)
+    shop.double.serving.faults.extend(["reset after"] * 2)
     assert shop.buy().status == 503
     told = shop.double.pay("cs_test_1")
     assert (shop.deliver(told), shop.balance()) == (503, Balance(FREE))
@@ -187,8 +188,8 @@ def test_foreign_session(shop: Shop) -> None:
 def test_foreign_subscription(shop: Shop) -> None:
     """A session that names nobody and has no payment is none of our business, and nobody is asked."""
     told = changed(shop.double.pay(shop.start()), client_reference_id=None, metadata={}, payment_intent=None)
-    asked = len(shop.double.answered)
-    assert (shop.deliver(told), len(shop.double.answered), shop.balance()) == (200, asked, Balance(FREE))
+    asked = len(shop.double.serving.statuses)
+    assert (shop.deliver(told), len(shop.double.serving.statuses), shop.balance()) == (200, asked, Balance(FREE))
 
 
 def test_nameless_session(shop: Shop) -> None:
@@ -200,7 +201,7 @@ def test_nameless_session(shop: Shop) -> None:
 def test_nameless_session_while_stripe_is_away(shop: Shop) -> None:
     """Where Stripe would have to be asked and cannot be, the webhook is to come again."""
     told = changed(shop.double.pay(shop.start()), client_reference_id=None, metadata={})
-    shop.double.faults.extend(["reset before"] * 2)
+    shop.double.serving.faults.extend(["reset before"] * 2)
     assert (shop.deliver(told), shop.balance()) == (503, Balance(FREE))
     assert (shop.deliver(told), shop.balance()) == (200, CREDITED)
 
@@ -392,7 +393,7 @@ def test_refund_whose_failure_is_not_told(shop: Shop) -> None:
 def test_refund_while_stripe_is_away(shop: Shop) -> None:
     """Where Stripe cannot be asked for the refunds, the webhook is to come again."""
     refunded = shop.double.refund(paid(shop), 1000)
-    shop.double.faults.extend(["reset before"] * 2)
+    shop.double.serving.faults.extend(["reset before"] * 2)
     assert (shop.deliver(refunded), shop.balance()) == (503, CREDITED)
     assert (shop.deliver(refunded), shop.balance()) == (200, Balance(FREE + BOUGHT - 2506))
 

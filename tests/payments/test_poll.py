@@ -14,13 +14,13 @@ from autocredits.domain.state import Balance
 from autocredits.domain.times import DAY_MS, MINUTE_MS
 from autocredits.ledger.due import AT_ONCE
 from autocredits.ledger.ports import Listed, UnavailableError, shard_of
+from dev.doubles.stripe import StripeDouble
 from functions.purchase import poll
 from functions.purchase.payments import registry
+from functions.purchase.payments.port import DECLINED, Notice
 from functions.purchase.payments.sandbox import Sandbox
-from functions.purchase.payments.stripe_events import DECLINED
 from tests.payments.conftest import Counted
 from tests.payments.shop import BOUGHT, FREE, PRICE, Shop, sign
-from tests.payments.stripe_double import StripeDouble
 
 CREDITED = Balance(FREE + BOUGHT)
 
@@ -102,7 +102,7 @@ def test_an_unpaid_purchase_expires(shop: Shop, *, declined: bool) -> None:
 
 def test_a_start_that_broke_off_expires(shop: Shop) -> None:
     """After half an hour without the provider's answer; the same key then shows it as it is."""
-    shop.double.faults.extend(["reset before"] * 2)
+    shop.double.serving.faults.extend(["reset before"] * 2)
     assert shop.buy().status == 503
     shop.poll_after(29)
     assert shop.status() == "pending"
@@ -120,7 +120,7 @@ def test_an_open_dispute_is_asked_for_daily(shop: Shop) -> None:
     for _ in range(100):
         assert shop.poll_after(24 * 60 - 1) == (0, 0)
         assert shop.poll_after(1) == (1, 0)
-    assert shop.double.asked.count("GET disputes/du_ch_pi_1") == 100
+    assert shop.double.calls().count("GET disputes/du_ch_pi_1") == 100
     assert shop.status() == "disputed"
     shop.double.dispute(session_id, "lost")
     assert shop.poll_after(24 * 60) == (1, 0)
@@ -138,7 +138,7 @@ def test_each_dispute_is_asked_for(shop: Shop) -> None:
     shop.poll_after(24 * 60)
     ends = {name: end for name, _, end in shop.purchase().disputes()}
     assert ends == {"du_1": "won", "du_2": "won", "du_3": None}
-    assert [one for one in shop.double.asked if "disputes" in one] == ["GET disputes/du_1", "GET disputes/du_3"]
+    assert [one for one in shop.double.calls() if "disputes" in one] == ["GET disputes/du_1", "GET disputes/du_3"]
 
 
 @pytest.mark.parametrize("found", ["wrong amount", "another currency"])
@@ -206,7 +206,7 @@ def test_an_account_that_cannot_be_read_holds_up_nobody(shop: Shop, counted: Cou
 def test_a_poll_that_went_well_begins_anew(shop: Shop) -> None:
     """After a poll that failed the next good one plans by the usual times again."""
     assert shop.start()
-    shop.double.faults.extend(["reset before"] * 2)
+    shop.double.serving.faults.extend(["reset before"] * 2)
     assert shop.poll_after(2) == (0, 1)
     assert next_poll(shop.purchase()) == 3
     assert shop.poll_after(1) == (1, 0)
@@ -340,18 +340,18 @@ def test_poll_of_a_paid_session(shop: Shop) -> None:
     """A paid session says the same as its webhook."""
     paid = shop.double.pay(shop.start())
     raw = json.dumps(paid).encode()
-    webhook = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    webhook = shop.provider.read_webhook(Notice(raw, {"stripe-signature": sign(raw)}))
     assert webhook is not None
-    assert shop.provider.poll("acme", shop.purchase()) == [webhook.event]
+    assert shop.provider.poll("acme", shop.purchase()) == list(webhook.events)
 
 
 def test_poll_of_an_expired_session(shop: Shop) -> None:
     """An expired session says the same as its webhook."""
     expired = shop.double.expire(shop.start())
     raw = json.dumps(expired).encode()
-    webhook = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    webhook = shop.provider.read_webhook(Notice(raw, {"stripe-signature": sign(raw)}))
     assert webhook is not None
-    assert shop.provider.poll("acme", shop.purchase()) == [webhook.event]
+    assert shop.provider.poll("acme", shop.purchase()) == list(webhook.events)
 
 
 def test_poll_of_money_on_its_way(shop: Shop) -> None:
@@ -373,7 +373,7 @@ def test_poll_of_money_that_did_not_come(shop: Shop) -> None:
 def test_poll_while_stripe_is_away(shop: Shop) -> None:
     """Where Stripe does not answer, that is told, and nothing is concluded from it."""
     shop.start()
-    shop.double.faults.extend(["reset before"] * 2)
+    shop.double.serving.faults.extend(["reset before"] * 2)
     with pytest.raises(UnavailableError):
         shop.provider.poll("acme", shop.purchase())
 

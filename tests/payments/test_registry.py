@@ -8,6 +8,8 @@ import pytest
 from autocredits import bootstrap
 from autocredits.ledger.ports import UnavailableError
 from functions.purchase.payments import registry
+from functions.purchase.payments.payoneer import Payoneer
+from functions.purchase.payments.paypal import PayPal
 from functions.purchase.payments.port import Provider
 from functions.purchase.payments.sandbox import Sandbox
 from functions.purchase.payments.stripe import Stripe
@@ -19,13 +21,15 @@ LONG = "whsec_0123456789"
 
 
 class Secrets:
-    """Secrets as they would lie in Secrets Manager."""
+    """Secrets as they would lie in Secrets Manager, all with these `ones` where they have several."""
 
-    def __init__(self, signing: Any) -> None:
+    def __init__(self, ones: Any, **more: Any) -> None:
         self.kept: Mapping[str, dict[str, Any]] = {
-            "stripe-live": {"api_key": "sk_test_1", "signing": signing},
-            "stripe-local": {"signing": signing},
-            "sandbox": {"signing": signing},
+            "stripe-live": {"api_key": "sk_test_1", "signing": ones, **more},
+            "stripe-local": {"signing": ones, **more},
+            "paypal": {"client_id": "me", "client_secrets": ones, "webhook_ids": [LONG], **more},
+            "payoneer": {"merchant_code": "me", "tokens": ones, "notifications": [LONG], **more},
+            "sandbox": {"signing": ones},
         }
 
     def read(self, name: str) -> dict[str, Any]:
@@ -40,6 +44,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         "SANDBOX_SECRET_NAME": "sandbox",
         "SANDBOX_PAGE_URL": "http://127.0.0.1:1",
         "STRIPE_SECRET_NAME": "stripe-local",
+        "PAYPAL_ENVIRONMENT": "sandbox",
+        "PAYONEER_ENVIRONMENT": "sandbox",
+        "PAYONEER_COUNTRY": "US",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
         "POWERTOOLS_METRICS_NAMESPACE": "autocredits",
         "POWERTOOLS_SERVICE_NAME": "autocredits",
@@ -50,9 +57,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def keep(monkeypatch: pytest.MonkeyPatch, signing: Any) -> None:
-    """Let every secret have these signing secrets."""
-    monkeypatch.setattr(bootstrap, "secrets", lambda: Secrets(signing))
+def keep(monkeypatch: pytest.MonkeyPatch, ones: Any, **more: Any) -> None:
+    """Let every secret have these, and perhaps `more`."""
+    monkeypatch.setattr(bootstrap, "secrets", lambda: Secrets(ones, **more))
 
 
 def names() -> set[str]:
@@ -73,6 +80,40 @@ def test_on_a_local_stack_every_method_goes_to_the_sandbox(environment: pytest.M
     assert names() == {"stripe", "sandbox"}
     environment.setenv("STRIPE_SECRET_NAME", "stripe-live")
     assert isinstance(provider_of(method), Stripe if method == "card" else Sandbox)
+
+
+@pytest.mark.parametrize(("method", "provider"), [("paypal", PayPal), ("payoneer", Payoneer)])
+def test_a_method_goes_to_its_provider_where_that_is_set_up(
+    environment: pytest.MonkeyPatch, method: str, provider: type
+) -> None:
+    """Then the sandbox stands in for the others alone."""
+    environment.setenv(f"{method.upper()}_SECRET_NAME", method)
+    assert names() == {"stripe", "sandbox", method}
+    assert isinstance(provider_of(method), provider)
+    assert isinstance(provider_of("card"), Sandbox)
+
+
+@pytest.mark.parametrize("name", ["stripe", "paypal", "payoneer"])
+def test_a_double_is_heeded_on_a_local_stack_alone(environment: pytest.MonkeyPatch, name: str) -> None:
+    """Elsewhere a secret cannot turn us to another host."""
+    environment.setenv(f"{name.upper()}_SECRET_NAME", "stripe-live" if name == "stripe" else name)
+    keep(environment, [LONG], double={"api_base": "http://127.0.0.1:9"})
+    assert registry.provider(name).api_base == "http://127.0.0.1:9"  # type: ignore[union-attr] # each has one
+    environment.setenv("AWS_ENDPOINT_URL", "")
+    assert registry.provider(name).api_base != "http://127.0.0.1:9"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("name", "missing"), [("paypal", "client_id"), ("payoneer", "merchant_code")])
+@pytest.mark.parametrize("value", ["", None, 7])
+def test_a_secret_that_lacks_something(
+    environment: pytest.MonkeyPatch, counted: Counted, name: str, missing: str, value: object
+) -> None:
+    """The provider cannot be used, and an alarm rings."""
+    environment.setenv(f"{name.upper()}_SECRET_NAME", name)
+    keep(environment, [LONG], **{missing: value})
+    with pytest.raises(UnavailableError):
+        registry.provider(name)
+    assert counted() == ["UnusableSecret"]
 
 
 @pytest.mark.parametrize(
@@ -119,9 +160,11 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("signing", UNUSABLE.values(), ids=UNUSABLE.keys())
-@pytest.mark.parametrize("name", ["stripe", "sandbox"])
+@pytest.mark.parametrize("name", ["stripe", "paypal", "payoneer", "sandbox"])
 def test_no_other_form_is_a_secret(environment: pytest.MonkeyPatch, counted: Counted, name: str, signing: Any) -> None:
     """A webhook is told to come again and an alarm rings; no signature is checked, and no payment is started."""
+    for provider in ("paypal", "payoneer"):
+        environment.setenv(f"{provider.upper()}_SECRET_NAME", provider)
     keep(environment, signing)
     body = '{"type": "charge.refunded"}'
     for secret in ("w", LONG, LONG * 2):

@@ -8,6 +8,7 @@ import pytest
 from autocredits.domain.records import RecordKey
 from autocredits.domain.times import DAY_MS, HOUR_MS
 from autocredits.ledger.ports import UnavailableError
+from dev.doubles.stripe import StripeDouble
 from dev.restore import providers
 from dev.restore.judge import Finding
 from dev.restore.providers import Providers
@@ -16,7 +17,6 @@ from functions.purchase.checkout import purchase_id_of
 from functions.purchase.payments.port import Provider
 from functions.purchase.payments.stripe import Stripe
 from tests.payments.shop import Shop
-from tests.payments.stripe_double import StripeDouble
 
 KEY: RecordKey = ("purchase", purchase_id_of("acme", "k1"))
 
@@ -134,7 +134,7 @@ def test_a_provider_that_cannot_be_asked_is_told(failing: str, shop: Shop, doubl
     def opened(_: str) -> Provider | None:
         if failing == "raises":
             raise UnavailableError("no secret")
-        return None if failing == "none" else Stripe(api_key="", signing_secrets=(), api_base=double.api_base)
+        return None if failing == "none" else Stripe(api_key="", signing_secrets=(), api_base=double.serving.base_url)
 
     shop.double.pay(shop.start())
     told = ask(shop, opened=opened)

@@ -7,7 +7,7 @@ import pytest
 
 from autocredits.domain.errors import Problem
 from autocredits.domain.purchases.facts import Checkout
-from functions.purchase.payments.port import StartRequest
+from functions.purchase.payments.port import Notice, StartRequest
 from functions.purchase.payments.sandbox import Sandbox
 from tests.kit.stack import sign
 
@@ -34,9 +34,9 @@ def headers(raw: bytes, *, secret: str = "new", at_s: int = NOW_S) -> dict[str, 
 def test_what_either_secret_signed_lately_is_believed(secret: str, at_s: int) -> None:
     """Two secrets can be in use at a time, and clocks may differ by 300 seconds."""
     raw = json.dumps(EVENT).encode()
-    webhook = SANDBOX.read_webhook(raw, headers(raw, secret=secret, at_s=at_s))
+    webhook = SANDBOX.read_webhook(Notice(raw, headers(raw, secret=secret, at_s=at_s)))
     assert webhook is not None
-    assert (webhook.account_id, webhook.event.type, webhook.event.amount) == ("acme", "paid", 3990)
+    assert (webhook.account_id, webhook.events[0].type, webhook.events[0].amount) == ("acme", "paid", 3990)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_what_either_secret_signed_lately_is_believed(secret: str, at_s: int) ->
 def test_what_is_not_signed_is_not_even_parsed(signature: dict[str, str]) -> None:
     """Forged, stale, from the future, of another body, malformed or missing: all the same answer."""
     with pytest.raises(Problem) as refused:
-        SANDBOX.read_webhook(b"{}", signature)
+        SANDBOX.read_webhook(Notice(b"{}", signature))
     assert refused.value.code == "bad_signature"
 
 
@@ -64,13 +64,13 @@ def test_a_signed_event_that_makes_no_sense_is_refused(change: dict[str, Any]) -
     """It is put aside rather than guessed at."""
     raw = json.dumps(EVENT | change).encode()
     with pytest.raises(Problem):
-        SANDBOX.read_webhook(raw, headers(raw))
+        SANDBOX.read_webhook(Notice(raw, headers(raw)))
 
 
 def test_an_event_of_another_type_is_of_no_interest() -> None:
     """Providers have more to say than we need."""
     raw = json.dumps(EVENT | {"type": "payment.viewed"}).encode()
-    assert SANDBOX.read_webhook(raw, headers(raw)) is None
+    assert SANDBOX.read_webhook(Notice(raw, headers(raw))) is None
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_an_event_of_another_type_is_of_no_interest() -> None:
 def test_what_befalls_a_payment(kind: str, fields: dict[str, str], expected: tuple[str | None, ...]) -> None:
     """Each type of event has its own, and disputes and failed refunds may have ids."""
     raw = json.dumps(EVENT | {"type": kind} | fields).encode()
-    webhook = SANDBOX.read_webhook(raw, headers(raw))
+    webhook = SANDBOX.read_webhook(Notice(raw, headers(raw)))
     assert webhook is not None
-    assert (webhook.event.type, webhook.event.dispute_id, webhook.event.refund_id) == expected
+    assert (webhook.events[0].type, webhook.events[0].dispute_id, webhook.events[0].refund_id) == expected
 
 
 def test_the_page_knows_where_to_go_back_to() -> None:
@@ -103,7 +103,8 @@ def test_the_page_knows_where_to_go_back_to() -> None:
         price=3990,
         description="auto_order-100",
         return_url="https://shop.example/?a=1&b=2",
-        payer_email=None,
+        webhook_url="",
+        payer=None,
     )
     started = SANDBOX.start(request)
     assert (started.reference, started.redirect_url) == (

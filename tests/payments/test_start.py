@@ -7,10 +7,11 @@ import pytest
 
 from autocredits.domain.times import DAY_MS, MINUTE_MS
 from autocredits.ledger.ports import UnavailableError
-from functions.purchase.payments.port import PaymentRefusedError, RepeatedStartError, StartRequest
+from dev.doubles.serving import Fault
+from dev.doubles.stripe import StripeDouble
+from functions.purchase.payments.port import Payer, PaymentRefusedError, RepeatedStartError, StartRequest
 from functions.purchase.payments.stripe import Stripe
 from tests.payments.shop import FREE, PRICE, Shop
-from tests.payments.stripe_double import Fault, StripeDouble
 
 NOW_S = 1_800_000_000
 START = StartRequest(
@@ -21,13 +22,14 @@ START = StartRequest(
     price=PRICE,
     description="auto_order-100",
     return_url="https://shop.example/done?tab=credits",
-    payer_email="buyer@example.com",
+    webhook_url="https://api.example/v1/payments/stripe/webhook",
+    payer=Payer("DE", "buyer@example.com"),
 )
 
 
 @pytest.fixture(autouse=True)
 def _now(double: StripeDouble) -> None:
-    double.now_s = lambda: NOW_S
+    double.serving.now_s = lambda: NOW_S
 
 
 def other(**changes: Any) -> StartRequest:
@@ -61,10 +63,10 @@ def test_what_is_sent(double: StripeDouble, provider: Stripe) -> None:
     ]
 
 
-def test_what_is_returned(provider: Stripe) -> None:
+def test_what_is_returned(double: StripeDouble, provider: Stripe) -> None:
     """The session's id is the reference, and its page is where the buyer goes."""
     started = provider.start(START)
-    assert (started.reference, started.redirect_url) == ("cs_test_1", "https://checkout.stripe.com/c/pay/cs_test_1")
+    assert (started.reference, started.redirect_url) == ("cs_test_1", f"{double.serving.base_url}/c/pay/cs_test_1")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_return_url(double: StripeDouble, provider: Stripe, return_url: str, exp
 
 def test_no_return_url(double: StripeDouble, provider: Stripe) -> None:
     """Without a return_url the buyer is sent home after paying, since Stripe demands an address, and no way back."""
-    provider.start(other(return_url=None, payer_email=None))
+    provider.start(other(return_url=None, payer=None))
     assert double.forms[0]["success_url"] == "https://stripe.com?purchase_id=pur_1"
     assert not {"cancel_url", "customer_email"} & double.forms[0].keys()
 
@@ -96,7 +98,7 @@ def test_no_return_url(double: StripeDouble, provider: Stripe) -> None:
 def test_same_checkout_twice(double: StripeDouble, provider: Stripe) -> None:
     """The same number of a purchase again is the same session, up to a day later."""
     first = provider.start(START)
-    double.now_s = lambda: NOW_S + 24 * 3600 - 1
+    double.serving.now_s = lambda: NOW_S + 24 * 3600 - 1
     assert provider.start(START) == first
     assert len(double.sessions) == 1
 
@@ -111,7 +113,7 @@ def test_other_checkout(double: StripeDouble, provider: Stripe, changes: dict[st
 @pytest.mark.parametrize("fault", ["reset before", "reset after", "silent after", "500 before", "409", "not JSON"])
 def test_one_fault(double: StripeDouble, provider: Stripe, fault: Fault) -> None:
     """A single fault is retried with the same key, and ends in one session."""
-    double.faults.append(fault)
+    double.serving.faults.append(fault)
     assert provider.start(START).reference == "cs_test_1"
     assert len(double.sessions) == 1
 
@@ -121,7 +123,7 @@ def test_one_fault(double: StripeDouble, provider: Stripe, fault: Fault) -> None
 )
 def test_two_faults(double: StripeDouble, provider: Stripe, fault: Fault) -> None:
     """Where the retry fails too, Stripe is unavailable; the same purchase later gives the one session."""
-    double.faults.extend([fault] * (1 if fault == "429" else 2))
+    double.serving.faults.extend([fault] * (1 if fault == "429" else 2))
     with pytest.raises(UnavailableError):
         provider.start(START)
     assert provider.start(START).reference == "cs_test_1"
@@ -130,11 +132,11 @@ def test_two_faults(double: StripeDouble, provider: Stripe, fault: Fault) -> Non
 
 def test_failed_for_good(double: StripeDouble, provider: Stripe) -> None:
     """A 500 after the work has begun is kept by Stripe: the same purchase gets it again, and never a second session."""
-    double.faults.append("500 after")
+    double.serving.faults.append("500 after")
     for _ in range(3):
         with pytest.raises(UnavailableError):
             provider.start(START)
-    assert (len(double.sessions), double.answered) == (1, [500, 500, 500])
+    assert (len(double.sessions), double.serving.statuses) == (1, [500, 500, 500])
 
 
 def test_nobody_listens(double: StripeDouble) -> None:
@@ -142,10 +144,10 @@ def test_nobody_listens(double: StripeDouble) -> None:
     deaf = Stripe(api_key="sk_test_1", signing_secrets=(), api_base="http://127.0.0.1:9")
     with pytest.raises(UnavailableError):
         deaf.start(START)
-    assert not double.answered
+    assert not double.serving.statuses
 
 
-@pytest.mark.parametrize("changes", [{"payer_email": None}, {"payer_email": "other@example.com"}, {"price": 1}])
+@pytest.mark.parametrize("changes", [{"payer": None}, {"payer": Payer("DE", "other@example.com")}, {"price": 1}])
 def test_changed_start(double: StripeDouble, provider: Stripe, changes: dict[str, Any]) -> None:
     """A start with other parameters than at first is no refusal of the payment: it needs another number."""
     provider.start(START)
@@ -157,14 +159,14 @@ def test_changed_start(double: StripeDouble, provider: Stripe, changes: dict[str
 def test_late_start(double: StripeDouble, provider: Stripe) -> None:
     """Nor is a start that is repeated after Stripe has forgotten it: its session would have ended long ago."""
     provider.start(START)
-    double.now_s = lambda: NOW_S + 24 * 3600
+    double.serving.now_s = lambda: NOW_S + 24 * 3600
     with pytest.raises(RepeatedStartError):
         provider.start(START)
 
 
 def test_wrong_key(double: StripeDouble) -> None:
     """A key that Stripe does not know is our own fault, and no matter of waiting."""
-    stranger = Stripe(api_key="sk_test_wrong", signing_secrets=(), api_base=double.api_base)
+    stranger = Stripe(api_key="sk_test_wrong", signing_secrets=(), api_base=double.serving.base_url)
     with pytest.raises(Exception, match="Invalid API Key") as caught:
         stranger.start(START)
     assert not isinstance(caught.value, UnavailableError)
@@ -172,15 +174,15 @@ def test_wrong_key(double: StripeDouble) -> None:
 
 def test_no_key(double: StripeDouble) -> None:
     """Without a key nothing is asked."""
-    listener = Stripe(api_key="", signing_secrets=("whsec_1",), api_base=double.api_base)
+    listener = Stripe(api_key="", signing_secrets=("whsec_1",), api_base=double.serving.base_url)
     with pytest.raises(UnavailableError):
         listener.start(START)
-    assert not double.answered
+    assert not double.serving.statuses
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"price": 49}, "amount_too_small"), ({"payer_email": "no@address"}, "email_invalid customer_email")],
+    [({"price": 49}, "amount_too_small"), ({"payer": Payer("DE", "no@address")}, "email_invalid customer_email")],
 )
 def test_what_stripe_takes_from_nobody(provider: Stripe, changes: dict[str, Any], why: str) -> None:
     """Too small a total and an address that is none are refused payments; the reason names no buyer."""
@@ -198,7 +200,7 @@ def test_email_is_not_logged(provider: Stripe, caplog: pytest.LogCaptureFixture)
     with caplog.at_level("DEBUG"):
         provider.start(START)
         with pytest.raises(PaymentRefusedError):
-            provider.start(other(purchase_id="pur_2", payer_email="no@address"))
+            provider.start(other(purchase_id="pur_2", payer=Payer("DE", "no@address")))
     assert "address" not in caplog.text
     assert "example.com" not in caplog.text
 
@@ -213,7 +215,7 @@ OTHER_PAYER = {"country": "US", "email": "other@example.com"}
 @pytest.mark.parametrize("fault", ["silent after", "reset after"])
 def test_broken_start_goes_on(double: StripeDouble, shop: Shop, fault: Fault) -> None:
     """A start that broke off after Stripe had the session goes on with it, and the payment is credited."""
-    double.faults.extend([fault] * 2)
+    double.serving.faults.extend([fault] * 2)
     assert shop.buy().code == "try_again"
     session_id = shop.start()
     assert (session_id, list(double.sessions)) == ("cs_test_1", ["cs_test_1"])
@@ -223,7 +225,7 @@ def test_broken_start_goes_on(double: StripeDouble, shop: Shop, fault: Fault) ->
 
 def test_broken_start_that_cannot_be_repeated(double: StripeDouble, shop: Shop) -> None:
     """The payer is not kept. Where it is another one now, the start goes on with the next number, and is no refusal."""
-    double.faults.extend(["reset after"] * 2)
+    double.serving.faults.extend(["reset after"] * 2)
     assert shop.buy(payer=PAYER).code == "try_again"
     answer = shop.checkout("card")
     assert (answer.status, answer.body["status"]) == (200, "pending")
@@ -235,7 +237,7 @@ def test_broken_start_that_cannot_be_repeated(double: StripeDouble, shop: Shop) 
 
 def test_an_orphan_that_is_paid_is_credited(double: StripeDouble, shop: Shop) -> None:
     """The session whose answer was lost can be paid like any other, and is credited, once."""
-    double.faults.extend(["reset after"] * 2)
+    double.serving.faults.extend(["reset after"] * 2)
     shop.buy(payer=PAYER)
     assert shop.checkout("card").status == 200
     assert shop.deliver(double.pay("cs_test_1")) == 200
@@ -246,7 +248,7 @@ def test_an_orphan_that_is_paid_is_credited(double: StripeDouble, shop: Shop) ->
 
 def test_broken_start_a_day_later(double: StripeDouble, shop: Shop) -> None:
     """The same request long after its answer was lost goes on with the next number."""
-    double.faults.extend(["reset after"] * 2)
+    double.serving.faults.extend(["reset after"] * 2)
     shop.buy()
     shop.clock.at_ms += DAY_MS + 1000
     answer = shop.buy()
@@ -255,10 +257,10 @@ def test_broken_start_a_day_later(double: StripeDouble, shop: Shop) -> None:
 
 def test_a_start_that_breaks_off_twice_goes_on(double: StripeDouble, shop: Shop) -> None:
     """The same key goes on, also where an earlier repetition broke off on the next number."""
-    double.faults.extend(["reset after"] * 2)
+    double.serving.faults.extend(["reset after"] * 2)
     shop.buy()
     shop.clock.at_ms += DAY_MS + 1000
-    double.faults.extend(["nothing", "reset before", "reset before"])
+    double.serving.faults.extend(["nothing", "reset before", "reset before"])
     assert shop.buy().code == "try_again"
     answer = shop.buy()
     assert (answer.status, answer.body["payment"].get("redirect_url", "")[-9:]) == (201, "cs_test_2")
@@ -271,7 +273,7 @@ def test_refused_by_the_provider(double: StripeDouble, shop: Shop) -> None:
     for _ in range(2):
         answer = shop.buy(coupon="C", payer=refused)
         assert (answer.status, answer.code) == (422, "payment_refused")
-    assert (shop.status(), shop.coupon_uses(), len(double.asked)) == ("canceled", (0, 0), 1)
+    assert (shop.status(), shop.coupon_uses(), len(double.calls())) == ("canceled", (0, 0), 1)
     assert shop.buy("k2", coupon="C", payer=PAYER).status == 201
 
 
@@ -305,7 +307,7 @@ def test_a_coupon_may_make_it_too_little(shop: Shop) -> None:
 
 def test_other_broken_starts_expire(double: StripeDouble, shop: Shop) -> None:
     """A start that nobody goes on with expires half an hour later."""
-    double.faults.extend(["reset before"] * 2)
+    double.serving.faults.extend(["reset before"] * 2)
     shop.buy()
     shop.clock.at_ms += 29 * MINUTE_MS
     shop.poll_after()

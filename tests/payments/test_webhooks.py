@@ -10,12 +10,11 @@ import pytest
 from autocredits.domain.errors import Problem
 from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.ledger.ports import UnavailableError
-from functions.purchase.payments.port import Webhook
+from dev.doubles.stripe import StripeDouble, event
+from functions.purchase.payments.port import DECLINED, Notice, Webhook
 from functions.purchase.payments.stripe import Stripe
-from functions.purchase.payments.stripe_events import DECLINED
 from tests.payments.conftest import Counted
 from tests.payments.shop import FREE, NEW_SECRET, OLD_SECRET, PRICE, Shop, sign
-from tests.payments.stripe_double import StripeDouble, event
 
 SESSION: dict[str, Any] = {
     "id": "cs_1",
@@ -71,7 +70,7 @@ def read(kind: str, about: dict[str, Any]) -> Webhook | None:
 
 def read_raw(raw: bytes) -> Webhook | None:
     """What it makes of a signed body."""
-    return LISTENER.read_webhook(raw, {"stripe-signature": sign(raw)})
+    return LISTENER.read_webhook(Notice(raw, {"stripe-signature": sign(raw)}))
 
 
 # Which are believed.
@@ -141,7 +140,9 @@ def test_no_secret(secrets: tuple[str, ...]) -> None:
     """A secret that is empty signs nothing."""
     raw = b"{}"
     with pytest.raises(Problem) as caught:
-        Stripe(api_key="", signing_secrets=secrets).read_webhook(raw, {"stripe-signature": sign(raw, secret="")})
+        Stripe(api_key="", signing_secrets=secrets).read_webhook(
+            Notice(raw, {"stripe-signature": sign(raw, secret="")})
+        )
     assert caught.value.code == "bad_signature"
 
 
@@ -149,7 +150,7 @@ def test_no_secret(secrets: tuple[str, ...]) -> None:
 def test_signature_comes_first(raw: bytes) -> None:
     """What is not signed is not parsed: it is refused for its signature, whatever it holds."""
     with pytest.raises(Problem) as caught:
-        LISTENER.read_webhook(raw, {"stripe-signature": "t=1,v1=00"})
+        LISTENER.read_webhook(Notice(raw, {"stripe-signature": "t=1,v1=00"}))
     assert caught.value.code == "bad_signature"
 
 
@@ -192,7 +193,7 @@ def test_names_of_buyers() -> None:
     """A buyer's name may hold what our own bodies may not: U+FFFD, and whatever else UTF-8 can."""
     about = SESSION | {"customer_details": {"name": "J\ufffdrg 🛒"}}
     raw = json.dumps(event("checkout.session.completed", about), ensure_ascii=False).encode()
-    assert read_raw(raw) == Webhook("acme", PAID)
+    assert read_raw(raw) == Webhook("acme", (PAID,))
 
 
 # What each comes to.
@@ -201,7 +202,7 @@ def test_names_of_buyers() -> None:
 @pytest.mark.parametrize("kind", ["checkout.session.completed", "checkout.session.async_payment_succeeded"])
 def test_paid(kind: str) -> None:
     """A session that is paid tells account, purchase, payment, and what was paid."""
-    assert read(kind, SESSION) == Webhook("acme", PAID)
+    assert read(kind, SESSION) == Webhook("acme", (PAID,))
 
 
 @pytest.mark.parametrize("status", ["unpaid", "no_payment_required", None])
@@ -212,7 +213,7 @@ def test_complete_but_not_paid(status: str | None) -> None:
 
 def test_expanded_payment() -> None:
     """A payment that is given whole is named by its id."""
-    assert read("checkout.session.completed", SESSION | {"payment_intent": {"id": "pi_1"}}) == Webhook("acme", PAID)
+    assert read("checkout.session.completed", SESSION | {"payment_intent": {"id": "pi_1"}}) == Webhook("acme", (PAID,))
 
 
 @pytest.mark.parametrize(
@@ -224,14 +225,14 @@ def test_expanded_payment() -> None:
 )
 def test_named_in_either_place(changes: dict[str, Any]) -> None:
     """The purchase may be named by the reference or by the metadata; sessions of earlier releases have no number."""
-    assert read("checkout.session.completed", SESSION | changes) == Webhook("acme", replace(PAID, checkout=None))
+    assert read("checkout.session.completed", SESSION | changes) == Webhook("acme", (replace(PAID, checkout=None),))
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "02", "100", "1.0", "x", "", None, 7.5, [1]])
 def test_numbers_that_are_none(number: Any) -> None:
     """A number that we never gave is none."""
     about = SESSION | {"metadata": SESSION["metadata"] | {"checkout": number}}
-    assert read("checkout.session.completed", about) == Webhook("acme", replace(PAID, checkout=None))
+    assert read("checkout.session.completed", about) == Webhook("acme", (replace(PAID, checkout=None),))
 
 
 @pytest.mark.parametrize(
@@ -250,23 +251,23 @@ def test_nobodys_session(changes: dict[str, Any]) -> None:
     """A session that does not name both account and purchase names nobody: the payment has to tell."""
     webhook = read("checkout.session.completed", SESSION | changes)
     assert webhook is not None
-    assert (webhook.account_id, webhook.event.purchase_id, webhook.event.payment_id) == (None, "", "pi_1")
+    assert (webhook.account_id, webhook.events[0].purchase_id, webhook.events[0].payment_id) == (None, "", "pi_1")
 
 
 def test_currency() -> None:
     """Currencies are told in capitals."""
     webhook = read("checkout.session.completed", SESSION | {"currency": "eur"})
     assert webhook is not None
-    assert webhook.event.currency == "EUR"
+    assert webhook.events[0].currency == "EUR"
 
 
 def test_expired() -> None:
     """A session that expired tells that nobody will pay it; one of an earlier release was the first."""
     about = SESSION | {"status": "expired", "payment_status": "unpaid", "payment_intent": None}
     expected = PaymentEvent(provider="stripe", type="expired", purchase_id="pur_1", checkout=2)
-    assert read("checkout.session.expired", about) == Webhook("acme", expected)
+    assert read("checkout.session.expired", about) == Webhook("acme", (expected,))
     about["metadata"] = {"account_id": "acme", "purchase_id": "pur_1"}
-    assert read("checkout.session.expired", about) == Webhook("acme", replace(expected, checkout=1))
+    assert read("checkout.session.expired", about) == Webhook("acme", (replace(expected, checkout=1),))
 
 
 def test_declined_without_a_key() -> None:
@@ -275,7 +276,7 @@ def test_declined_without_a_key() -> None:
         provider="stripe", type="declined", purchase_id="pur_1", payment_id="pi_1", checkout=2, reason=DECLINED
     )
     about = SESSION | {"payment_status": "unpaid"}
-    assert read("checkout.session.async_payment_failed", about) == Webhook("acme", expected)
+    assert read("checkout.session.async_payment_failed", about) == Webhook("acme", (expected,))
 
 
 def test_declined_with_a_key(shop: Shop) -> None:
@@ -283,10 +284,10 @@ def test_declined_with_a_key(shop: Shop) -> None:
     session_id = shop.start()
     shop.double.pay(session_id, later=True)
     raw = json.dumps(shop.double.fail(session_id, "insufficient_funds")).encode()
-    webhook = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    webhook = shop.provider.read_webhook(Notice(raw, {"stripe-signature": sign(raw)}))
     assert webhook is not None
-    assert (webhook.account_id, webhook.event.purchase_id) == ("acme", shop.purchase().purchase_id)
-    assert (webhook.event.type, webhook.event.reason, webhook.event.support_code) == (
+    assert (webhook.account_id, webhook.events[0].purchase_id) == ("acme", shop.purchase().purchase_id)
+    assert (webhook.events[0].type, webhook.events[0].reason, webhook.events[0].support_code) == (
         "declined",
         DECLINED,
         "insufficient_funds",
@@ -302,9 +303,9 @@ def test_a_declined_card() -> None:
     }
     webhook = read("payment_intent.payment_failed", about)
     assert webhook is not None
-    assert (webhook.account_id, webhook.event.type, webhook.event.purchase_id) == ("acme", "declined", "pur_1")
-    assert (webhook.event.payment_id, webhook.event.checkout) == ("pi_1", 3)
-    assert webhook.event.support_code == "insufficient_funds"
+    assert (webhook.account_id, webhook.events[0].type, webhook.events[0].purchase_id) == ("acme", "declined", "pur_1")
+    assert (webhook.events[0].payment_id, webhook.events[0].checkout) == ("pi_1", 3)
+    assert webhook.events[0].support_code == "insufficient_funds"
     assert read("payment_intent.payment_failed", about | {"metadata": {}}) is None
 
 
@@ -313,7 +314,7 @@ def test_declined_while_stripe_is_away(shop: Shop) -> None:
     session_id = shop.start()
     shop.double.pay(session_id, later=True)
     failed = shop.double.fail(session_id, "insufficient_funds")
-    shop.double.faults.extend(["500 before"] * 2)
+    shop.double.serving.faults.extend(["500 before"] * 2)
     assert (shop.deliver(failed), shop.status()) == (503, "pending")
     assert (shop.deliver(failed), shop.status()) == (200, "declined")
 
@@ -323,7 +324,7 @@ def test_refunded() -> None:
     expected = PaymentEvent(
         provider="stripe", type="refunded", purchase_id="pur_1", payment_id="pi_1", amount=1000, currency="USD"
     )
-    assert read("charge.refunded", CHARGE) == Webhook("acme", expected)
+    assert read("charge.refunded", CHARGE) == Webhook("acme", (expected,))
 
 
 def test_refunded_with_a_key(shop: Shop) -> None:
@@ -334,9 +335,9 @@ def test_refunded_with_a_key(shop: Shop) -> None:
     shop.double.fail_refund("re_1")
     shop.double.refund(session_id, 300)
     raw = json.dumps(shop.double.refund(session_id, 700)).encode()
-    webhook = shop.provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+    webhook = shop.provider.read_webhook(Notice(raw, {"stripe-signature": sign(raw)}))
     assert webhook is not None
-    assert (webhook.event.amount, webhook.event.failed) == (3000, (("re_1", 2000),))
+    assert (webhook.events[0].amount, webhook.events[0].failed) == (3000, (("re_1", 2000),))
 
 
 def test_a_failed_refund() -> None:
@@ -350,14 +351,14 @@ def test_a_failed_refund() -> None:
         currency="USD",
         refund_id="re_1",
     )
-    assert read("refund.failed", REFUND) == Webhook(None, expected)
+    assert read("refund.failed", REFUND) == Webhook(None, (expected,))
 
 
 def test_refund_of_a_nameless_charge() -> None:
     """A charge without our metadata is known by its payment alone."""
     webhook = read("charge.refunded", CHARGE | {"metadata": {}})
     assert webhook is not None
-    assert (webhook.account_id, webhook.event.purchase_id, webhook.event.payment_id) == (None, "", "pi_1")
+    assert (webhook.account_id, webhook.events[0].purchase_id, webhook.events[0].payment_id) == (None, "", "pi_1")
 
 
 @pytest.mark.parametrize(
@@ -380,9 +381,9 @@ def test_disputes(kind: str, status: str, event_type: str) -> None:
     """A dispute is known by its payment; an inquiry that is closed, or one that was prevented, is won."""
     webhook = read(kind, DISPUTE | {"status": status})
     assert webhook is not None
-    assert (webhook.account_id, webhook.event.purchase_id, webhook.event.payment_id) == (None, "", "pi_1")
-    assert (webhook.event.type, webhook.event.amount, webhook.event.currency) == (event_type, PRICE, "USD")
-    assert webhook.event.dispute_id == "du_1"
+    assert (webhook.account_id, webhook.events[0].purchase_id, webhook.events[0].payment_id) == (None, "", "pi_1")
+    assert (webhook.events[0].type, webhook.events[0].amount, webhook.events[0].currency) == (event_type, PRICE, "USD")
+    assert webhook.events[0].dispute_id == "du_1"
 
 
 def test_unknown_end_of_a_dispute() -> None:
@@ -422,10 +423,10 @@ def test_mode(api_key: str, livemode: bool | None, expected: bool) -> None:  # n
     raw = json.dumps(event("checkout.session.completed", SESSION) | {"livemode": livemode}).encode()
     provider = Stripe(api_key=api_key, signing_secrets=(NEW_SECRET,))
     if expected:
-        assert provider.read_webhook(raw, {"stripe-signature": sign(raw)}) == Webhook("acme", PAID)
+        assert provider.read_webhook(Notice(raw, {"stripe-signature": sign(raw)})) == Webhook("acme", (PAID,))
         return
     with pytest.raises(Problem) as caught:
-        provider.read_webhook(raw, {"stripe-signature": sign(raw)})
+        provider.read_webhook(Notice(raw, {"stripe-signature": sign(raw)}))
     assert caught.value.code == "invalid_field"
 
 
@@ -474,6 +475,6 @@ def test_find_without_a_key() -> None:
 @pytest.mark.parametrize("fault", ["500 before", "reset before", "silent after"])
 def test_find_while_stripe_is_away(double: StripeDouble, provider: Stripe, fault: Any) -> None:
     """Where Stripe does not answer, that is told."""
-    double.faults.extend([fault] * 2)
+    double.serving.faults.extend([fault] * 2)
     with pytest.raises(UnavailableError):
         provider.find_purchase("pi_1")
