@@ -57,6 +57,11 @@ class Asked:
         """The fields of a form."""
         return dict(parse_qsl(self.body, keep_blank_values=True))
 
+    def is_call(self, name: str) -> bool:
+        """Whether it is "METHOD path"; the end of a path will do."""
+        method, _, end = name.partition(" ")
+        return self.method == method and self.path.endswith(end)
+
     def parts(self) -> list[str]:
         """The method, and the path's parts."""
         return [self.method, *self.path.strip("/").split("/")]
@@ -93,15 +98,16 @@ class Serving:
     """A running double's side of the network.
 
     `faults` are what happens to the next requests, one each. `asked` are the requests and `statuses` what they got, or
-    would have got. `meanwhile` maps "POST /path" (the end of a path will do) to what is done once just before that.
-    `error_bodies` are the bodies of faults by their statuses, `headers` what every answer has. While it is `muted`,
-    the outbox is not delivered.
+    would have got. `meanwhile` maps "POST /path" (the end of a path will do) to what is done once just before that;
+    `instead` maps such a call to what it is answered once, and nothing is done. `error_bodies` are the bodies of faults
+    by their statuses, `headers` what every answer has. While it is `muted`, the outbox is not delivered.
     """
 
     base_url: str = ""
     now_s: Callable[[], float] = time.time
     faults: deque[Fault] = field(default_factory=deque)
     meanwhile: dict[str, Callable[[], object]] = field(default_factory=dict)
+    instead: dict[str, Told] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     error_bodies: dict[int, object] = field(default_factory=dict)
@@ -126,11 +132,13 @@ class Serving:
 
     def do_meanwhile(self, asked: Asked) -> None:
         """Do what was to be done just before this request."""
-        call = f"{asked.method} {asked.path}"
         for name in list(self.meanwhile):
-            method, _, end = name.partition(" ")
-            if call.startswith(method) and call.endswith(end):
+            if asked.is_call(name):
                 self.meanwhile.pop(name)()
+
+    def answer_instead(self, asked: Asked) -> Told | None:
+        """What this request is answered instead of the double's own answer."""
+        return next((self.instead.pop(name) for name in list(self.instead) if asked.is_call(name)), None)
 
 
 class Double(Protocol):
@@ -155,7 +163,7 @@ def _answer(double: Double, asked: Asked) -> Told:
     serving.do_meanwhile(asked)
     with serving.lock:
         try:
-            told = double.answer(asked)
+            told = serving.answer_instead(asked) or double.answer(asked)
         except RefusedError as refused:
             told = refused.told
         serving.asked.append(asked)

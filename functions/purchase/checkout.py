@@ -1,7 +1,8 @@
 """Starting, changing and canceling payments at a provider, and doing what it says of them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from autocredits.domain.access import Caller, check_manages
@@ -113,7 +114,9 @@ def _look(ledger: Ledger, account_id: str, purchase: Purchase) -> None:
     try:
         opened = provider(checkout.provider) if checkout else None
         if opened is not None:
-            apply_events(ledger, account_id, opened.poll(account_id, purchase), purchase)
+            with _understanding(opened):
+                events = opened.poll(account_id, purchase)
+            apply_events(ledger, account_id, events, purchase)
     except UnavailableError as error:
         logger.warning("not asked", extra={"purchase_id": purchase.purchase_id, "error": str(error)})
 
@@ -148,11 +151,12 @@ def _close(ledger: Ledger, account_id: str, purchase: Purchase, checkout: Checko
     opened = provider(checkout.provider)
     if opened is None or checkout.reference is None:
         raise UnavailableError("the checkout cannot be closed now")
-    closed = opened.close(checkout)
+    with _understanding(opened):
+        closed = opened.close(checkout)
+        events = opened.poll(account_id, purchase) if closed == "paid" else ()
     if closed == "on_its_way":
         raise Problem("invalid_transition", ON_ITS_WAY)
-    if closed == "paid":
-        apply_events(ledger, account_id, opened.poll(account_id, purchase), purchase)
+    apply_events(ledger, account_id, events, purchase)
     return closed == "closed"
 
 
@@ -213,7 +217,8 @@ def _start_once(ledger: Ledger, opened: Provider, account_id: str, purchase: Pur
     Raises Problem `payment_refused`, unless the purchase was credited meanwhile through an earlier checkout.
     """
     try:
-        started = opened.start(request)
+        with _understanding(opened):
+            started = opened.start(request)
     except PaymentRefusedError as error:
         logger.warning("payment refused", extra={"purchase_id": purchase.purchase_id, "detail": str(error)})
         refusal = RefusePayment(purchase_id=purchase.purchase_id, coupon=purchase.coupon, provider=opened.name)
@@ -290,7 +295,9 @@ def _capture(ledger: Ledger, account_id: str, event: PaymentEvent, purchase: Pur
     if begun.done.did != "capturing":
         return ["nothing"]
     purchase = begun.record(Purchase)
-    return [apply_event(ledger, account_id, said, purchase) for said in opened.capture(account_id, purchase)]
+    with _understanding(opened):
+        events = opened.capture(account_id, purchase)
+    return [apply_event(ledger, account_id, said, purchase) for said in events]
 
 
 def apply_event(ledger: Ledger, account_id: str, event: PaymentEvent, purchase: Purchase) -> str:
@@ -306,6 +313,16 @@ def apply_event(ledger: Ledger, account_id: str, event: PaymentEvent, purchase: 
             count("CouponUsedAfterAll")
         tally(ledger, account_id, after)
     return done.did
+
+
+@contextmanager
+def _understanding(provider: Provider) -> Iterator[None]:
+    """Raise UnavailableError for an answer of the provider's in a form that is not known: it is as good as none."""
+    try:
+        yield
+    except Problem as problem:
+        logger.warning("not understood", extra={"provider": provider.name, "detail": problem.detail})
+        raise UnavailableError(f"{provider.name} cannot be understood") from problem
 
 
 def _purchase_named(ledger: Ledger, provider: Provider, webhook: Webhook) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from autocredits.domain.errors import Problem
 from autocredits.ledger.ports import UnavailableError
 from dev.doubles import payoneer as double
 from dev.doubles.payoneer import PayoneerDouble
-from dev.doubles.serving import Fault, Sent, running
+from dev.doubles.serving import Fault, Sent, Told, running
 from functions.purchase.payments.payoneer import MEDIA_TYPE, Payoneer
 from functions.purchase.payments.payoneer_charges import PAIRS, charge_events, money
 from functions.purchase.payments.port import DECLINED, Payer, PaymentRefusedError, StartRequest
@@ -113,6 +113,15 @@ def test_a_price_is_written_to_the_cent(served: PayoneerDouble, provider: Payone
 def test_a_start_that_broke_off_makes_another_list(served: PayoneerDouble, provider: Payoneer, fault: Fault) -> None:
     """Of the first nobody has the address, so nobody pays it."""
     served.serving.faults.append(fault)
+    with pytest.raises(UnavailableError):
+        provider.start(START)
+    assert provider.start(START).reference in served.lists
+
+
+@pytest.mark.parametrize("status", [403, 404, 409])
+def test_a_start_that_tells_nothing(served: PayoneerDouble, provider: Payoneer, status: int) -> None:
+    """It is no refusal of the payment: the purchase stays as it is."""
+    served.serving.instead["POST /lists"] = Told(status, {})
     with pytest.raises(UnavailableError):
         provider.start(START)
     assert provider.start(START).reference in served.lists

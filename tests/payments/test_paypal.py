@@ -13,7 +13,7 @@ from autocredits.domain.purchases.fulfil import PaymentEvent
 from autocredits.ledger.ports import UnavailableError
 from dev.doubles import paypal as double
 from dev.doubles.paypal import PayPalDouble
-from dev.doubles.serving import Fault, running
+from dev.doubles.serving import Fault, Told, running
 from functions.purchase.payments import paypal_api
 from functions.purchase.payments.paypal import PayPal
 from functions.purchase.payments.paypal_orders import read_order
@@ -26,6 +26,7 @@ from functions.purchase.payments.port import (
     Started,
     StartRequest,
 )
+from tests.payments.conftest import Counted
 from tests.payments.market import Market
 from tests.payments.shop import BOUGHT, FREE, PRICE
 
@@ -137,6 +138,15 @@ def test_a_start_that_cannot_be_repeated(provider: PayPal) -> None:
         provider.start(replace(START, payer=None))
 
 
+@pytest.mark.parametrize("status", [403, 404, 409])
+def test_a_start_that_tells_nothing(served: PayPalDouble, provider: PayPal, status: int) -> None:
+    """It is no refusal of the payment: the purchase stays as it is."""
+    served.serving.instead["POST /orders"] = Told(status, {"name": "SOMETHING"})
+    with pytest.raises(UnavailableError):
+        provider.start(START)
+    assert provider.start(START).reference in served.orders
+
+
 def test_what_paypal_refuses(provider: PayPal) -> None:
     """Its names for what is wrong are for the log; the payer's address is not in them."""
     with pytest.raises(PaymentRefusedError, match=r"^INVALID_EMAIL_ADDRESS UNPROCESSABLE_ENTITY$"):
@@ -228,6 +238,54 @@ def test_a_capture_that_broke_off_goes_on(market: Market, fault: Fault) -> None:
     checkout = market.shop.purchase().open_checkout()
     assert (market.acts().taken(reference), checkout and checkout.captures) == (PRICE, 1)
     assert market.shop.balance().posted == FREE + BOUGHT
+
+
+@at_paypal
+@pytest.mark.parametrize(
+    ("status", "issue"),
+    [(409, "PREVIOUS_REQUEST_IN_PROGRESS"), (422, "PREVIOUS_REQUEST_IN_PROGRESS"), (403, "NOT_AUTHORIZED"), (404, "X")],
+)
+def test_what_is_no_outcome_of_a_capture(market: Market, status: int, issue: str) -> None:
+    """Only a definite refusal is a decline: another request may just be taking the money."""
+    reference = market.start()
+    market.acts().pay(reference)
+    market.acts().serving.instead["POST /capture"] = Told(status, {"details": [{"issue": issue}]})
+    [(name, sent)] = market.outbox()
+    assert (market.receive(name, sent), market.shop.status()) == (503, "pending")
+    assert market.receive(name, sent) == 200
+    checkout = market.shop.purchase().open_checkout()
+    assert checkout is not None
+    assert (market.shop.status(), checkout.captures) == ("credited", 1)
+
+
+STRANGE = Told(200, {"id": 7, "purchase_units": [{"custom_id": "acme.pur_1", "payments": {"captures": "all"}}]})
+
+
+@at_paypal
+def test_an_answer_that_cannot_be_understood_is_none(market: Market) -> None:
+    """Nobody is told that the request was wrong, and nothing is lost: the same request goes on later."""
+    instead = market.acts().serving.instead
+    instead["POST /orders"] = STRANGE
+    assert market.shop.buy(method="paypal").status == 503
+    reference = market.start()
+    instead[f"GET /{reference}"] = STRANGE
+    assert market.come_back() == "pending"
+    instead[f"GET /{reference}"] = STRANGE
+    assert market.shop.cancel().status == 503
+    market.acts().pay(reference)
+    instead["POST /capture"] = STRANGE
+    market.deliver()
+    assert market.come_back() == "credited"
+
+
+@at_paypal
+def test_an_order_that_is_not_ours_is_counted(market: Market, counted: Counted) -> None:
+    """Other shops may use the same PayPal account."""
+    reference = market.start()
+    market.stall().acts.lie(reference, custom_id="their order 7")
+    market.acts().pay(reference)
+    assert market.deliver() == [200]
+    assert counted() == ["ForeignPayment"]
 
 
 @at_paypal

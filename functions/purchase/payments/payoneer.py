@@ -32,6 +32,7 @@ HOSTS = {"sandbox": "https://api.sandbox.oscato.com", "live": "https://api.live.
 MEDIA_TYPE = "application/vnd.optile.payment.enterprise-v1-extensible+json"
 OK, UNAUTHORIZED, NOT_FOUND = 200, 401, 404
 DONE = range(200, 300)
+REFUSED = (400, 422)
 
 _NUMBER = re.compile(r"[1-9][0-9]?")
 
@@ -61,8 +62,10 @@ class Payoneer:
         Raises UnavailableError, and PaymentRefusedError for what Payoneer takes from nobody.
         """
         reply = self._send("POST", "/api/lists", self._list_of(request))
-        if reply.status not in DONE:
+        if reply.status in REFUSED:
             raise PaymentRefusedError(str(reply.body.get("resultCode")))
+        if reply.status not in DONE:
+            raise self._unavailable(reply)
         identification, redirect = _map(reply.body, "identification"), _map(reply.body, "redirect")
         parameters = [(one["name"], one["value"]) for one in redirect.get("parameters") or ()]
         address = redirect.get("url")
@@ -206,9 +209,14 @@ class Payoneer:
         if reply.status == NOT_FOUND:
             return None
         if reply.status != OK:
-            logger.warning("Payoneer refuses to answer", extra={"status": reply.status})
-            raise UnavailableError("Payoneer refuses to answer")
+            raise self._unavailable(reply)
         return reply.body
+
+    @staticmethod
+    def _unavailable(reply: Reply) -> UnavailableError:
+        about = {"status": reply.status, "result": str(reply.body.get("resultCode"))}
+        logger.warning("Payoneer refuses to answer", extra=about)
+        return UnavailableError("Payoneer refuses to answer")
 
     def _send(self, method: str, path: str, body: bytes | None = None) -> Reply:
         """The answer to a request. With a token that is not taken any more nothing was done, and the other is tried."""

@@ -31,9 +31,13 @@ SIGNERS = {
 }
 
 DONE = (200, 201)
-UNPROCESSABLE = 422
+REFUSED = (400, 422)
+DECLINED_BY_PAYPAL = 422
 CAPTURED = "ORDER_ALREADY_CAPTURED"
 ANOTHER_BODY = "PAYPAL_REQUEST_ID_PREVIOUSLY_USED"
+NO_OUTCOME = (ANOTHER_BODY, "PREVIOUS_REQUEST_IN_PROGRESS", "DUPLICATE_REQUEST_ID")
+"""What PayPal answers where another request, under the same id, decides."""
+
 GONE = ("ORDER_NOT_APPROVED", "ORDER_EXPIRED", "ORDER_VOIDED", "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 """What PayPal answers where an approval has lapsed (after 3 hours) or the order is no more."""
 
@@ -42,6 +46,10 @@ CAPTURE_WEBHOOKS = tuple(
     f"PAYMENT.CAPTURE.{word}" for word in ("COMPLETED", "PENDING", "DECLINED", "DENIED", "REFUNDED", "REVERSED")
 )
 DISPUTE_WEBHOOKS = tuple(f"CUSTOMER.DISPUTE.{word}" for word in ("CREATED", "UPDATED", "RESOLVED"))
+
+
+FOREIGN = Webhook(None, (PaymentEvent(provider="paypal", type="paid", purchase_id=""),))
+"""What an order says that is not ours: that there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,29 +75,38 @@ class PayPal:
         Raises UnavailableError, RepeatedStartError, and PaymentRefusedError for what PayPal takes from nobody.
         """
         request_id = f"{request.purchase_id}.create.{request.number}"
-        reply = self._api().send("POST", "/v2/checkout/orders", _order_of(request), request_id=request_id)
+        api = self._api()
+        reply = api.send("POST", "/v2/checkout/orders", _order_of(request), request_id=request_id)
         if reply.status not in DONE:
             issues = issues_of(reply)
             if ANOTHER_BODY in issues:
                 raise RepeatedStartError
+            if reply.status not in REFUSED or _no_outcome(issues):
+                raise api.unavailable(reply)
             raise PaymentRefusedError(" ".join(issues))
         links = {link.get("rel"): link.get("href") for link in reply.body.get("links") or ()}
         return Started(orders.text(reply.body, "id"), links.get("payer-action") or links.get("approve"))
 
     def capture(self, account_id: str, purchase: Purchase) -> Sequence[PaymentEvent]:
-        """Capture the approved order. A definite refusal is a decline; what was captured before is fetched."""
+        """Capture the approved order. A definite refusal is a decline; what was captured before is fetched.
+
+        Whatever else PayPal answers tells nothing of the outcome: that raises UnavailableError.
+        """
         checkout = purchase.open_checkout()
         if checkout is None or checkout.reference is None:
             return ()
         request_id = f"{purchase.purchase_id}.{checkout.number}.capture.{checkout.captures}"
         path = f"/v2/checkout/orders/{checkout.reference}"
-        reply = self._api().send("POST", f"{path}/capture", {}, request_id=request_id)
+        api = self._api()
+        reply = api.send("POST", f"{path}/capture", {}, request_id=request_id)
         issues = issues_of(reply)
         if reply.status in DONE or CAPTURED in issues:
             events = self._events(account_id, purchase.purchase_id, checkout)
             return [replace(event, capture=checkout.captures) for event in events if event.type != "approved"]
-        if any(issue in GONE for issue in issues) and self._api().get(path) is None:
+        if any(issue in GONE for issue in issues) and api.get(path) is None:
             return (_expired(purchase.purchase_id, checkout),)
+        if reply.status != DECLINED_BY_PAYPAL or _no_outcome(issues):
+            raise api.unavailable(reply)
         declined = PaymentEvent(
             provider=self.name,
             type="declined",
@@ -119,7 +136,8 @@ class PayPal:
         if checkout is not None and checkout.reference is not None and purchase.paying() is None:
             events += self._events(account_id, purchase.purchase_id, checkout)
         if purchase.doubts() and purchase.paid_by is not None:
-            order = self._order_of_capture(purchase.paid_by)
+            found_order = self._find_order_of(purchase.paid_by)
+            order = orders.read_order(found_order) if found_order else None
             events += order.events() if order else []
         return events
 
@@ -135,13 +153,16 @@ class PayPal:
             dispute = self._dispute(orders.text(resource, "dispute_id"))
             return Webhook(None, (dispute,)) if dispute else None
         if kind in ORDER_WEBHOOKS:
-            order = self._order(orders.text(resource, "id"))
+            found = self._find_order(orders.text(resource, "id"))
         elif kind in CAPTURE_WEBHOOKS:
-            order = self._order_of_capture(orders.capture_of(resource) or orders.text(resource, "id"))
+            found = self._find_order_of(orders.capture_of(resource) or orders.text(resource, "id"))
         else:
             return None
-        events = order.events() if order else []
-        return Webhook(order.account_id, events) if order and events else None
+        order = orders.read_order(found) if found else None
+        if order is None:
+            return FOREIGN if found else None
+        events = order.events()
+        return Webhook(order.account_id, events) if events else None
 
     def find_purchase(self, payment_id: str) -> tuple[str, str] | None:
         """Whose payment it is, as PayPal has it. Raises UnavailableError."""
@@ -157,17 +178,20 @@ class PayPal:
             raise Problem("invalid_field", "The order was made for another purchase.")
         return order.events()
 
-    def _order_of_capture(self, payment_id: str) -> orders.Order | None:
+    def _find_order_of(self, payment_id: str) -> Mapping[str, Any] | None:
         """The order that a capture belongs to, as PayPal has it."""
         capture = self._api().get(f"/v2/payments/captures/{payment_id}")
         if capture is None:
             return None
         related = orders.maybe_map(orders.maybe_map(capture, "supplementary_data"), "related_ids")
         order_id = orders.maybe_id(related, "order_id")
-        return self._order(order_id) if order_id else None
+        return self._find_order(order_id) if order_id else None
+
+    def _find_order(self, reference: str) -> Mapping[str, Any] | None:
+        return self._api().get(f"/v2/checkout/orders/{reference}")
 
     def _order(self, reference: str) -> orders.Order | None:
-        order = self._api().get(f"/v2/checkout/orders/{reference}")
+        order = self._find_order(reference)
         return orders.read_order(order) if order else None
 
     def _dispute(self, dispute_id: str) -> PaymentEvent | None:
@@ -203,6 +227,10 @@ def _order_of(request: StartRequest) -> Mapping[str, Any]:
         "purchase_units": [unit],
         "payment_source": {"paypal": {**payer, "experience_context": context}},
     }
+
+
+def _no_outcome(issues: Sequence[str]) -> bool:
+    return any(issue in NO_OUTCOME for issue in issues)
 
 
 def _expired(purchase_id: str, checkout: Checkout) -> PaymentEvent:

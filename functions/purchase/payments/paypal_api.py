@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from autocredits.edge.telemetry import logger
 from autocredits.ledger.ports import UnavailableError
@@ -25,13 +26,13 @@ class Api:
     client_id: str
     client_secrets: Sequence[str] = field(repr=False)
 
-    def get(self, path: str) -> Mapping[str, object] | None:
+    def get(self, path: str) -> Mapping[str, Any] | None:
         """What is at a path; None where nothing is. Raises UnavailableError."""
         reply = self.send("GET", path)
         if reply.status == NOT_FOUND:
             return None
         if reply.status != OK:
-            raise self._unavailable(reply)
+            raise self.unavailable(reply)
         return reply.body
 
     def send(self, method: str, path: str, body: object = None, *, request_id: str | None = None) -> Reply:
@@ -45,7 +46,7 @@ class Api:
             reply = self.host.ask(method, path, headers={**headers, "Authorization": f"Bearer {token}"}, body=body)
             if reply.status != UNAUTHORIZED:
                 return reply
-        raise self._unavailable(reply)
+        raise self.unavailable(reply)
 
     def _token(self, *, forget: bool) -> str:
         for secret in self.client_secrets:
@@ -65,9 +66,11 @@ class Api:
             if reply.status == OK and isinstance(fresh, str) and isinstance(lasts_s, int):
                 _tokens[self.host.base_url, self.client_id, secret] = (fresh, time.monotonic() + lasts_s - EARLY_S)
                 return fresh
-        raise self._unavailable(reply)
+        raise self.unavailable(reply)
 
-    def _unavailable(self, reply: Reply) -> UnavailableError:
+    @staticmethod
+    def unavailable(reply: Reply) -> UnavailableError:
+        """What an answer amounts to that tells nothing; PayPal's names for it are logged."""
         about = {"status": reply.status, "issues": issues_of(reply), "debug_id": str(reply.body.get("debug_id"))}
         logger.warning("PayPal refuses to answer", extra=about)
         return UnavailableError("PayPal refuses to answer")
