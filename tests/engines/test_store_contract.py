@@ -127,7 +127,7 @@ def test_what_a_later_release_wrote_is_kept(store: Store, account_id: str) -> No
     (plain,) = pages_of(account_id, 1)
     page = replace(plain, unknown=later)
     page = replace(page, hash=hash_of(account_id, page.to_map()))
-    records: list[Work | Purchase] = [work(unknown=later), purchase(unknown={**later, "form": Purchase.FORM})]
+    records: list[Work | Purchase] = [work(unknown=later), purchase(unknown={**later, "form": 2})]
     store.commit(account_id, page, [put(record) for record in records])
     assert store.head(account_id) == page
     assert store.read(account_id, [record.key() for record in records]) == {record.key(): record for record in records}

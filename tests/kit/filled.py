@@ -35,16 +35,20 @@ CHECKOUT = Checkout(
     return_url="https://back",
     request_id="request",
     expired=True,
+    captures=22,
+    declined_captures=21,
     unknown=UNKNOWN,
 )
 
-DISPUTE = Dispute(amount=15, ended="lost", unknown=UNKNOWN)
+DISPUTE = Dispute(amount=15, ended="lost", lost=14, unclear=True, unknown=UNKNOWN)
 
 PAYMENT = PaymentFacts(
     amount=16,
     refunds=17,
+    refunds_by_id={"named": 19},
     failed={"refund": 18},
     disputes={"d": DISPUTE},
+    unclear={"capture odd": 23},
     waits_for="wrong amount",
     unknown=UNKNOWN,
 )
@@ -52,6 +56,7 @@ PAYMENT = PaymentFacts(
 DECISION = Decision(
     what="dispute_lost",
     actor="me",
+    doubts=("capture odd",),
     reason="why",
     payment_id="pay2",
     dispute_id="d",
@@ -141,7 +146,7 @@ RECORDS: Mapping[str, Record] = {
         created_at=12,
         updated_at=13,
         rev=14,
-        unknown={**UNKNOWN, "form": 2},
+        unknown={**UNKNOWN, "form": 3},
     ),
     "payment": Payment(provider="stripe", payment_id="pay", account_id="a", purchase_id="b", unknown=UNKNOWN),
     "coupon": Coupon(

@@ -18,6 +18,7 @@ from tests.kit.purchases import Shop, begin, cancel, checkout, fulfil, payment_e
 MINUTE = 60_000
 PAYPAL = "payments:paypal"
 SECOND_FORM = {"form": 2}
+THIRD_FORM = {"form": 3}
 
 
 def bought(*commands: Command) -> Shop:
@@ -39,7 +40,7 @@ def done_beside(shop: Shop, command: Command) -> tuple[tuple[str, int, int], lis
     done, entries = beside(shop, command)
     assert done == Done(did=done.did, first=done.first, count=len(entries), record=done.record)
     assert isinstance(done.record, Purchase)
-    assert replace(done.record, unknown=SECOND_FORM) == shop.purchase()
+    assert replace(done.record, unknown=shop.purchase().unknown) == shop.purchase()
     return (done.did, done.first, done.count), entries
 
 
@@ -277,46 +278,51 @@ def test_a_payment_beyond_the_limit_to_the_last_field() -> None:
         assert shop.purchase().payments == paid(shop, waits_for=reason)
 
 
-@pytest.mark.parametrize(
-    ("event", "facts", "owed", "entries"),
-    [
-        (("refunded", 1000), {"refunds": 1000}, (2506, 0), [("clawed_back", -2506, 0)]),
-        (("refund_failed", 1000), {"failed": {"re_1": 1000}}, (0, 0), []),
-        (("dispute_created", 1000), {"disputes": {"d1": Dispute(amount=1000)}}, (0, 2506), [("held", 0, 2506)]),
-        (("dispute_won", 1000), {"disputes": {"d1": Dispute(amount=1000, ended="won")}}, (0, 0), []),
-        (
-            ("dispute_lost", 1000),
-            {"disputes": {"d1": Dispute(amount=1000, ended="lost")}},
-            (2506, 0),
-            [("clawed_back", -2506, 0)],
-        ),
-    ],
-    ids=str,
-)
+D1, LOST = "d1", ("charged_back", 2506, 0)
+BEFALLS: list[tuple[str, dict[str, Any], dict[str, Any], tuple[str, int, int], dict[str, int]]] = [
+    ("refunded", {}, {"refunds": 1000}, ("credited", 2506, 0), SECOND_FORM),
+    ("refunded", {"refund_id": "re"}, {"refunds_by_id": {"re": 1000}}, ("credited", 2506, 0), THIRD_FORM),
+    ("refund_failed", {"refund_id": "re"}, {"failed": {"re": 1000}}, ("credited", 0, 0), SECOND_FORM),
+    ("unclear", {"detail": "odd", "explained_by": 9}, {"unclear": {"odd": 9}}, ("review", 0, 0), THIRD_FORM),
+    ("dispute_created", {}, {D1: Dispute(amount=1000)}, ("disputed", 0, 2506), SECOND_FORM),
+    ("dispute_unclear", {}, {D1: Dispute(amount=1000, unclear=True)}, ("review", 0, 2506), THIRD_FORM),
+    ("dispute_won", {}, {D1: Dispute(amount=1000, ended="won")}, ("credited", 0, 0), SECOND_FORM),
+    ("dispute_lost", {}, {D1: Dispute(amount=1000, ended="lost")}, LOST, SECOND_FORM),
+    (
+        "dispute_lost",
+        {"amount": 1500, "lost": 1000},
+        {D1: Dispute(amount=1500, ended="lost", lost=1000)},
+        LOST,
+        THIRD_FORM,
+    ),
+]
+"""Of a payment of 3,990 cents: what is told, the facts it adds, what is done, taken back and frozen, and the form."""
+
+
+@pytest.mark.parametrize(("event", "values", "facts", "outcome", "form"), BEFALLS)
 def test_what_befalls_a_payment_to_the_last_field(
-    event: tuple[str, int], facts: dict[str, Any], owed: tuple[int, int], entries: list[tuple[str, int, int]]
+    event: str, values: dict[str, Any], facts: dict[str, Any], outcome: tuple[str, int, int], form: dict[str, int]
 ) -> None:
     """A fact more, and the difference that it makes."""
     shop = bought(fulfil("paid"))
     before = shop.purchase()
-    done, made = done_beside(shop, fulfil(*event, dispute_id="d1", refund_id="re_1"))
-    assert made == [entry(kind, PAYPAL, posted=posted, held=held, reason="because") for kind, posted, held in entries]
-    assert done == (status_after(event[0]), 1, len(entries))
-    clawed_back, frozen = owed
+    done, made = done_beside(shop, fulfil(event, **{"amount": 1000, "dispute_id": D1, **values}))
+    did, clawed_back, frozen = outcome
+    taken = [entry("clawed_back", PAYPAL, posted=-clawed_back, reason="because")] if clawed_back else []
+    held = [entry("held", PAYPAL, held=frozen, reason="because")] if frozen else []
+    assert made == taken + held
+    assert done == (did, 1, len(made))
+    disputes = {"disputes": facts} if D1 in facts else facts
     assert shop.purchase() == replace(
         before,
-        payments=paid(shop, **facts),
+        payments=paid(shop, **disputes),
         clawed_back=clawed_back,
         frozen=frozen,
-        versions=(2, 3) if entries else (2,),
-        poll_at=shop.clock.at_ms + 24 * 60 * MINUTE if frozen else None,
+        versions=(2, 3) if made else (2,),
+        poll_at=shop.clock.at_ms + 24 * 60 * MINUTE if frozen or did == "review" else None,
         rev=4,
+        unknown=form,
     )
-
-
-def status_after(event_type: str) -> str:
-    """The status after the event, told of a purchase that was credited."""
-    return {"dispute_created": "disputed", "dispute_lost": "charged_back"}.get(event_type, "credited")
 
 
 def test_an_event_to_the_last_field() -> None:

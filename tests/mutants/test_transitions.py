@@ -90,16 +90,19 @@ def paid(**facts: Any) -> Purchase:
 
 DISPUTED = paid(disputes={"d1": Dispute(amount=990)})
 OUTCOMES = {
+    "approved": (PENDING, ("pending", 0, 0)),
     "paid": (PENDING, ("credited", 2000, 0)),
     "declined": (PENDING, ("declined", 0, 0)),
     "expired": (PENDING, ("expired", 0, 0)),
     "refunded": (paid(), ("refunded", -2000, 0)),
     "refund_failed": (paid(refunds=990), ("credited", 2000, 0)),
+    "unclear": (paid(), ("review", 0, 0)),
     "dispute_created": (paid(), ("disputed", 0, 2000)),
     "dispute_won": (DISPUTED, ("credited", 0, -2000)),
     "dispute_lost": (DISPUTED, ("charged_back", -2000, -2000)),
+    "dispute_unclear": (paid(), ("review", 0, 2000)),
 }
-HANDLERS = ("_paid", "_declined", "_expired", "_refunded", "_refund_failed", "_disputed")
+HANDLERS = ("_approved", "_paid", "_declined", "_expired", "_refunded", "_refund_failed", "_unclear", "_disputed")
 
 
 def outcome(event_type: Any) -> tuple[str, int, int]:
@@ -113,6 +116,7 @@ def outcome(event_type: Any) -> tuple[str, int, int]:
         purchase_id="b1",
         payment_id="pay1",
         amount=990,
+        detail="odd",
         dispute_id="d1",
         reason="because",
     )
@@ -125,7 +129,7 @@ def outcome(event_type: Any) -> tuple[str, int, int]:
 
 @pytest.mark.parametrize("event_type", OUTCOMES)
 def test_each_payment_event_does_its_own(event_type: str) -> None:
-    """Eight types of event, each with its own outcome."""
+    """Every type of event, each with its own outcome."""
     assert vars(fulfil)["_FACTS"].keys() == OUTCOMES.keys() == set(get_args(PaymentEventType))
     assert outcome(event_type) == OUTCOMES[event_type][1]
 
@@ -146,7 +150,7 @@ def test_an_event_that_is_handled_as_another_is_noticed(
     assert noticed == (right[event_type] is not other)
 
 
-@pytest.mark.parametrize("event_type", ["dispute_created", "dispute_won", "dispute_lost"])
+@pytest.mark.parametrize("event_type", ["dispute_created", "dispute_won", "dispute_lost", "dispute_unclear"])
 @pytest.mark.parametrize("wrong", [None, "won", "lost"])
 def test_a_dispute_that_ends_otherwise_is_noticed(
     event_type: str, wrong: str | None, monkeypatch: pytest.MonkeyPatch
