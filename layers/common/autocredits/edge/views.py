@@ -269,6 +269,7 @@ def purchase_view(purchase: Purchase) -> View:
         "package": purchase.package,
         "coupon": purchase.coupon,
         "paid": format_amount(payment.amount) if payment else None,
+        "payment_id": purchase.paid_by,
         "review_reason": purchase.in_review_for() or (reviewed.reason if reviewed else None),
         "reviewed_by": reviewed.actor if reviewed else None,
         "canceled_by": canceled.actor if canceled else None,
