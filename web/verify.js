@@ -25,9 +25,9 @@ function canonical(value) {
   return JSON.stringify(value ?? null);
 }
 
-export async function verify(account, items, anchors = {}) {
-  let reached = { version: 0, hash: "0".repeat(64), at: 0, balances: {}, state: {} };
-  const findings = [], hashes = { 0: reached.hash }, pinned = Object.keys(anchors).map(Number);
+export const START = { version: 0, hash: "0".repeat(64), at: 0, balances: {}, state: {} };
+export async function verify(account, items, anchors = {}, reached = START) { // from another page on: what `read` gives
+  const findings = [], hashes = { [reached.version]: reached.hash }, pinned = Object.keys(anchors).map(Number);
   for (const item of items) {
     const page = await read(account, item).catch(() => ({ flaw: "unreadable_page" }));
     const kind = page.flaw ?? follow(reached, page);
@@ -41,7 +41,7 @@ export async function verify(account, items, anchors = {}) {
   return { version: reached.version, hash: reached.hash, findings };
 }
 
-async function read(account, item) {
+export async function read(account, item) {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(item.page));
   const hash = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
   if (hash !== item.hash) return { flaw: "wrong_hash" };

@@ -22,7 +22,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -138,25 +137,9 @@ def _fetch_dynoxide(cache: Path) -> Path:
     if system not in DYNOXIDE_PACKAGES:
         raise EngineError(f"no dynoxide is pinned for {' '.join(system)}: start dynamodb-local or ministack instead")
     package, checksum = DYNOXIDE_PACKAGES[system]
-    target = cache / f"dynoxide-{DYNOXIDE_VERSION}"
-
-    def make(folder: Path) -> None:
-        npm, env = _npm(cache)
-        spec = f"{package}@{DYNOXIDE_VERSION}"
-        command = [*npm, "pack", spec, "--no-update-notifier", "--loglevel=error"]
-        run_client(command, folder=folder, env=env, log=log_of(target))
-        (archive,) = folder.glob("*.tgz")
-        verify(archive, checksum)
-        with tarfile.open(archive) as tar, (folder / "dynoxide").open("wb") as binary:
-            content = tar.extractfile("package/dynoxide")
-            if content is None:
-                raise EngineError(f"{spec} holds no program: pin another version in {Path(__file__).name}")
-            shutil.copyfileobj(content, binary)
-        archive.unlink()
-        (folder / "dynoxide").chmod(0o755)
-
-    install_once(target, make)
-    return target / "dynoxide"
+    program = node.fetch_package(cache, package, DYNOXIDE_VERSION, checksum) / "dynoxide"
+    program.chmod(0o755)
+    return program
 
 
 def _fetch_dynamodb_local(cache: Path, java: str) -> Path:
@@ -184,16 +167,6 @@ def _ministack() -> str:
         if (program := folder / "ministack").exists():
             return str(program)
     raise EngineError("no `ministack` beside this Python: install the project's requirements and run its .venv")
-
-
-def _npm(cache: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the start of npm's command line, and its environment."""
-    env = dict(os.environ)
-    if npm := shutil.which("npm"):
-        return [npm], env
-    folder = node.folder(cache)
-    env["PATH"] = f"{folder / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
-    return [str(folder / "bin" / "node"), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")], env
 
 
 def _java(cache: Path) -> str:

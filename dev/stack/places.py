@@ -27,6 +27,7 @@ class StackInfo(TypedDict):
     table_name: str
     bus_name: str
     issuer: str
+    page_url: str
     webhook_secrets: dict[str, str]
 
 
@@ -91,6 +92,16 @@ class Places:
     def sandbox(self) -> str:
         """The address of the sandbox's page."""
         return f"http://127.0.0.1:{self.sandbox_port}"
+
+    @property
+    def page_port(self) -> int:
+        """The port of the merchant's page, after the doubles'."""
+        return self.sandbox_port + 1 + len(DOUBLES)
+
+    @property
+    def page(self) -> str:
+        """The address of the merchant's page, without a slash at its end."""
+        return f"http://127.0.0.1:{self.page_port}"
 
     def double_port(self, provider: str) -> int:
         """The port of a payment provider's double, after the sandbox's."""

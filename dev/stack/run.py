@@ -9,6 +9,8 @@ from types import FrameType
 
 import requests
 
+from dev.page import library
+from dev.page import serving as page
 from dev.stack import demo, deploy, issuer, package, providers, sandbox, signing, transform
 from dev.stack.demo_engine import ACCOUNT
 from dev.stack.emulator import Process, emulator
@@ -33,16 +35,17 @@ def serve(places: Places, stack: ExitStack) -> None:
     places.data.mkdir(exist_ok=True)
     places.info.unlink(missing_ok=True)  # left by a stack that was killed
     doubles = stack.enter_context(providers.doubles(places))
-    for port in (places.port, places.issuer_port, places.sandbox_port):
+    for port in (places.port, places.issuer_port, places.sandbox_port, places.page_port):
         _require_free(port)
 
     _say("building the functions and their layer")
     template = transform.read_template()
     packages = package.build_all(template)
+    library.fetch_library()
 
     _say(f"starting the token issuer on {places.issuer} and the emulator on {places.endpoint_url}")
     issuer.make_key(places.key)
-    stack.enter_context(issuer.serving(places.key, places.issuer, places.issuer_port))
+    stack.enter_context(issuer.serving(places.key, places.issuer, places.issuer_port, places.page))
     stack.callback(_say, "stopped; the data is kept (`make reset` forgets it)")
     process = stack.enter_context(emulator(places, deploy.REGION))
     stack.callback(_ignore_signals)
@@ -54,6 +57,7 @@ def serve(places: Places, stack: ExitStack) -> None:
     outcome = deploy.deploy(template, packages, places, secrets)
     info = _describe(places, signing_secrets)
     stack.enter_context(sandbox.serving(places, info))
+    stack.enter_context(page.serving(template, places.issuer, info["api_url"], places.page_port))
     stack.enter_context(providers.sending(doubles, info))
     _wait_for_api(info)
     _say(f"deployed ({outcome}); running the demo account's first order through the queue")
@@ -77,6 +81,7 @@ def welcome(info: StackInfo, credits_left: dict[str, str]) -> str:
     buy = '{"package": "auto_order-100", "payment_method": "card"}'
     post = f'curl -sS {auth} -H "Content-Type: application/json"'
     lines = [
+        f"Page:     {info['page_url']}/ (sign in as {ACCOUNT})",
         f"API:      {info['api_url']}/v1",
         f"AWS:      {info['endpoint_url']} (any credentials; SQS, DynamoDB, EventBridge)",
         f"Balance:  account {ACCOUNT} has {credits_left['available']} auto_order credits after its first order",
@@ -110,6 +115,7 @@ def _describe(places: Places, secrets: dict[str, str]) -> StackInfo:
         "table_name": values["TableName"],
         "bus_name": values["BusName"],
         "issuer": places.issuer,
+        "page_url": places.page,
         "webhook_secrets": secrets,
     }
 

@@ -16,7 +16,7 @@ from dev.stack import issuer, web
 from dev.stack.places import Places, StackInfo
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sandbox payment</title>
-<style>body{{font:16px system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}}
+<link rel="icon" href="data:,"><style>body{{font:16px system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}}
 button{{font:inherit;padding:.6rem 1.2rem}}</style>
 <h1>Sandbox payment</h1><p>{what}</p><p>No money moves here: this page belongs to a local stack.</p>{actions}"""
 ACTIONS = """<form method="post"><button name="do" value="succeeded">Pay {price}</button>

@@ -1,22 +1,28 @@
 """Small web servers for the local stack, on 127.0.0.1 only."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
+
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Quiet(BaseHTTPRequestHandler):
     """A handler that logs nothing, so that only the stack's own lines are printed."""
 
-    def reply(self, status: int, content_type: str, text: str) -> None:
-        """Answer with a text."""
-        body = text.encode()
+    def reply(self, status: int, content_type: str, content: str | bytes, headers: Mapping[str, str] = NONE) -> None:
+        """Answer with a text or bytes, and further headers."""
+        body = content.encode() if isinstance(content, str) else content
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -229,14 +229,14 @@ def _wait_for(places: Places, process: subprocess.Popen[bytes], output: Path) ->
 
 
 def free_ports() -> int:
-    """A free port whose next five are free as well."""
+    """A free port whose next six are free as well."""
     while True:
         with ExitStack() as probes:
             first = probes.enter_context(socket.socket())
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
             try:
-                for number in range(1, 6):
+                for number in range(1, 7):
                     probes.enter_context(socket.socket()).bind(("127.0.0.1", port + number))
             except (OSError, OverflowError):
                 continue

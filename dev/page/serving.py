@@ -1,0 +1,125 @@
+"""Serves the merchant's page on this machine as CloudFront does on AWS: `web/` and the API on one origin.
+
+The headers are those of the template's own policy, so that the tested policy is the deployed one.
+"""
+
+import gzip
+import json
+import mimetypes
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from dev.page.headers import headers_of
+from dev.page.library import WEB
+from dev.stack import web
+from dev.stack.sign_in import CLIENT_ID, SCOPE
+
+TYPES = {".js": "text/javascript", ".html": "text/html; charset=utf-8", ".svg": "image/svg+xml", ".css": "text/css"}
+PASSED_ON = ("Authorization", "Idempotency-Key", "Accept", "Content-Type")
+"""The headers of a call that the API sees; of CloudFront's, all but `Host`."""
+
+NOT_PASSED_BACK = frozenset({"connection", "content-encoding", "content-length", "date", "server", "transfer-encoding"})
+CALL_SECONDS = 60
+
+
+@contextmanager
+def serving(template: Mapping[str, Any], issuer: str, api_url: str, port: int, files: Path = WEB) -> Iterator[None]:
+    """Serve the page on 127.0.0.1; `/v1/…` goes to the API."""
+    site = Site(
+        files=files,
+        api_url=api_url,
+        headers=headers_of(template, {"SignInOrigins": issuer}),
+        config=json.dumps({"issuer": issuer, "client_id": CLIENT_ID, "scope": SCOPE}),
+    )
+    with web.serving(type("PageHandler", (Handler,), {"site": site}), port):
+        yield
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is served: the files of a folder, the page's `config.json`, and an API."""
+
+    files: Path
+    api_url: str
+    headers: Mapping[str, str]
+    config: str
+
+
+class Handler(web.Quiet):
+    """Answers one request of a site."""
+
+    protocol_version = "HTTP/1.1"
+    site: Site
+
+    def do_GET(self) -> None:
+        """Answer a file, or what the API answers."""
+        path = urlsplit(self.path).path
+        if path.startswith("/v1/"):
+            self._pass_on()
+        elif path == "/config.json":
+            self.reply(200, "application/json", self.site.config, self.site.headers)
+        else:
+            self._file(path)
+
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the content."""
+        self.do_GET()
+
+    def do_POST(self) -> None:
+        """Pass a call on."""
+        self._pass_on()
+
+    def do_PUT(self) -> None:
+        """Pass a call on."""
+        self._pass_on()
+
+    def do_PATCH(self) -> None:
+        """Pass a call on."""
+        self._pass_on()
+
+    def do_DELETE(self) -> None:
+        """Pass a call on."""
+        self._pass_on()
+
+    def _file(self, path: str) -> None:
+        found = file_of(self.site.files, path)
+        if found is None:
+            self.reply(404, "text/plain", "There is no such file.", self.site.headers)
+            return
+        body, more = found.read_bytes(), {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", **self.site.headers}
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            body, more = gzip.compress(body, mtime=0), {**more, "Content-Encoding": "gzip"}
+        self.reply(200, type_of(found), body, more)
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if not urlsplit(self.path).path.startswith("/v1/"):
+            self.reply(405, "text/plain", "Only the API takes such calls.", self.site.headers)
+            return
+        sent = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
+        url = self.site.api_url + self.path
+        try:
+            answer = requests.request(self.command, url, headers=sent, data=body, timeout=CALL_SECONDS)
+        except requests.RequestException:
+            self.reply(502, "application/json", '{"message": "Bad Gateway"}', self.site.headers)
+            return
+        back = {name: value for name, value in answer.headers.items() if name.lower() not in NOT_PASSED_BACK}
+        kind = back.pop("Content-Type", "application/octet-stream")
+        self.reply(answer.status_code, kind, answer.content, {**back, **self.site.headers})
+
+
+def file_of(files: Path, path: str) -> Path | None:
+    """The file that a path names, `/` being index.html; None if there is none, or it is not inside."""
+    wanted = (files / (unquote(path).lstrip("/") or "index.html")).resolve()
+    return wanted if wanted.is_relative_to(files.resolve()) and wanted.is_file() else None
+
+
+def type_of(file: Path) -> str:
+    """A file's content type."""
+    return TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
