@@ -1,10 +1,12 @@
 """Small web servers for the local stack, on 127.0.0.1 only."""
 
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
+from typing import Any
 
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -28,10 +30,19 @@ class Quiet(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(ThreadingHTTPServer):
+    """Answers each request in a thread. A browser that goes away in the middle is no error."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell of what went wrong here."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serving(handler: type[Quiet], port: int) -> Iterator[None]:
     """Serve in the background until the block ends."""
-    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+    with Server(("127.0.0.1", port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
