@@ -133,7 +133,7 @@ class Views {
       if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    document.title = `${byId(name).querySelector("h1").textContent} – Auto-Order Credits`;
+    document.title = `${byId(name).querySelector("h1").textContent} · Auto-Order Credits`;
     this.shown = name;
     let first = firstOrders; // a second try asks again
     return attempt(() => {

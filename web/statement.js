@@ -43,27 +43,34 @@ export function wrongSums(rows) {
   return wrong;
 }
 
-// What of a statement is not what the pages say. Both have each entry once, in the same order.
+// What of a statement is not what the pages say. Both have each entry once, in the same order. Amounts were shown by the
+// verifier to be those under the hash; names are taken from there.
 export function differences(rows, items) {
-  const entries = items.flatMap(({ entries: some }) => some);
+  const entries = items.flatMap(({ entries: some, page }) => {
+    const { entries: stored } = JSON.parse(page);
+    return some.map((entry, index) => [...amountsOf(entry), ...namesOf(stored[index])]);
+  });
   const listed = rows.filter(({ kind }) => kind !== "opening" && kind !== "closing");
   const wrong = [];
   for (let index = 0; index < Math.max(entries.length, listed.length) && wrong.length < 10; index += 1) {
-    const entry = entries[index], row = listed[index];
-    if (!entry) wrong.push(`${row.entry_id}: the journal has no such entry`);
-    else if (!row) wrong.push(`${entry.entry_id}: missing in the statement`);
-    else if (!isSame(row, entry)) wrong.push(`${row.entry_id}: the journal says otherwise`);
+    const row = listed[index];
+    if (!row) wrong.push(`${entries[index][0]}: missing in the statement`);
+    else if (!entries[index]) wrong.push(`${row.entry_id}: the journal has no such entry`);
+    else if (!isSame(row, entries[index])) wrong.push(`${row.entry_id}: the journal says otherwise`);
   }
   return wrong;
 }
 
-function isSame(row, { balance, ...entry }) {
-  const told = [entry.entry_id, entry.at, entry.kind, entry.unit, entry.posted, entry.held];
-  const after = [balance?.posted, balance?.held, balance?.available];
-  const listed = [row.entry_id, row.at, row.kind, row.unit, row.posted, row.held];
-  const listedAfter = [row.balance_posted, row.balance_held, row.balance_available];
-  return [...told, ...after].every((text, index) => (text ?? "") === [...listed, ...listedAfter][index]);
-}
+const AMOUNTS = ["entry_id", "at", "kind", "unit", "posted", "held", "balance_posted", "balance_held", "balance_available"];
+const NAMES = ["store_id", "order_id", "product_id", "part", "order_type", "tracking", "rate_card", "purchase_id", "actor", "key", "reason"];
+
+const amountsOf = ({ balance, ...entry }) =>
+  [entry.entry_id, entry.at, entry.kind, entry.unit, entry.posted, entry.held, balance?.posted, balance?.held, balance?.available];
+
+// As a statement writes them: what a spreadsheet would take for a formula has a quote before it.
+const namesOf = (stored) => NAMES.map((name) => (/^[=+@\t\r-]/.test(stored[name] ?? "") ? `'${stored[name]}` : stored[name]));
+
+const isSame = (row, told) => [...AMOUNTS, ...NAMES].every((name, index) => row[name] === (told[index] ?? ""));
 
 // Opening rows that do not tell what the page before the first entry left.
 function wrongOpening(rows, { balances }) {

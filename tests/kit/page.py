@@ -1,0 +1,24 @@
+"""The merchant's page as tests see it: its files, its headers, and the checker of its screens."""
+
+from pathlib import Path
+
+from dev.engines import node
+from dev.engines.dynamodb import CACHE
+from dev.page.headers import headers_of
+from dev.page.library import WEB
+from dev.stack.transform import read_template
+
+__all__ = ["WEB", "fetch_axe", "page_headers"]
+
+AXE_VERSION = "4.14.1"
+AXE_CHECKSUM = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+
+
+def fetch_axe() -> Path:
+    """The checker, a script of its own."""
+    return node.fetch_package(CACHE, "axe-core", AXE_VERSION, AXE_CHECKSUM) / "axe.min.js"
+
+
+def page_headers(issuer: str) -> dict[str, str]:
+    """The headers that the template defines, for a page that signs in at the issuer."""
+    return headers_of(read_template(), {"SignInOrigins": issuer})
