@@ -27,6 +27,12 @@ republish: .venv/done ## make the events of all pages since SINCE=TIME again (AC
 restore-check: .venv/done ## what a point-in-time restore has torn in TABLE=… (REPAIR=1 mends it; see docs/runbook.md)
 	@PYTHONPATH=layers/common:. $(BIN)/python -m dev.restore.check
 
+deploy-page: .venv/done ## upload the merchant page to the bucket of STACK=… on AWS
+	@PYTHONPATH=layers/common:. $(BIN)/python -m dev.page.deploy
+
+screenshots: .venv/done ## take the pictures of the page in docs/page again
+	@PYTHONPATH=layers/common:cli:. $(BIN)/python -m pytest -q tests/browser/screenshots.py
+
 test: .venv/done ## every suite, end to end last
 	@$(BIN)/python -m dev.suites
 
@@ -77,4 +83,4 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	@dev/venv.sh .venv-sam requirements/sam.txt
 	@touch $@
 
-.PHONY: help run token reset dead-letters republish restore-check test test-fast prove mutants check bench build sam-local test-sam docker requirements
+.PHONY: help run token reset dead-letters republish restore-check deploy-page screenshots test test-fast prove mutants check bench build sam-local test-sam docker requirements

@@ -18,6 +18,7 @@ SUITES = {
     ),
     "payments": ("tests/payments",),
     "end to end": ("tests/e2e",),
+    "browser": ("tests/browser",),
 }
 
 

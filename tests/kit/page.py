@@ -4,11 +4,32 @@ from pathlib import Path
 
 from dev.engines import node
 from dev.engines.dynamodb import CACHE
+from dev.page.deploy import Upload, page_of, put, uploads_of
 from dev.page.headers import headers_of
-from dev.page.library import WEB
+from dev.page.library import WEB, fetch_library
+from dev.page.serving import file_of, serving
+from dev.stack import issuer
+from dev.stack.sign_in import CLIENT_ID, SCOPES, Person, SignIn
 from dev.stack.transform import read_template
 
-__all__ = ["WEB", "fetch_axe", "page_headers"]
+__all__ = [
+    "CLIENT_ID",
+    "SCOPES",
+    "WEB",
+    "Person",
+    "SignIn",
+    "Upload",
+    "fetch_axe",
+    "fetch_library",
+    "file_of",
+    "headers_of",
+    "issuer",
+    "page_headers",
+    "page_of",
+    "put",
+    "serving",
+    "uploads_of",
+]
 
 AXE_VERSION = "4.14.1"
 AXE_CHECKSUM = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
