@@ -68,7 +68,7 @@ export class Purchases {
     return [
       goOn ? button("Pay now", () => goToProvider(one), { class: "main" }) : null,
       button("Pay another way", () => this.payOtherwise(one)),
-      button("Cancel", (event) => once(event.currentTarget, () => attempt(() => this.cancel(one), trouble)), { "aria-label": `Cancel ${bought(one)}` }),
+      button("Cancel purchase", (event) => once(event.currentTarget, () => attempt(() => this.cancel(one), trouble)), { "aria-label": `Cancel purchase of ${bought(one)}` }),
     ].filter((action) => action !== null);
   }
 

@@ -93,7 +93,7 @@ export async function signOut(config) {
   if (!server.end_session_endpoint) return location.assign(home());
   const address = new URL(server.end_session_endpoint);
   address.searchParams.set("client_id", config.client_id);
-  address.searchParams.set("post_logout_redirect_uri", home());
+  for (const name of ["post_logout_redirect_uri", "logout_uri"]) address.searchParams.set(name, home()); // the latter is Cognito's
   return location.assign(address);
 }
 
