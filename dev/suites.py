@@ -18,7 +18,7 @@ SUITES = {
     ),
     "payments": ("tests/payments",),
     "end to end": ("tests/e2e",),
-    "browser": ("tests/browser",),
+    "browser": ("--no-fold-skipped", "tests/browser"),
 }
 
 

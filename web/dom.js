@@ -63,6 +63,7 @@ export function notice(text, { kind = "error", place = byId("notices"), actions 
   const role = kind === "error" ? "alert" : "status";
   const shown = el("div", { class: `notice ${kind}`, role }, el("p", {}, text), el("span", { class: "row" }, ...actions, dismiss));
   place.replaceChildren(shown);
+  shown.scrollIntoView({ block: "nearest" });
   return shown;
 }
 

@@ -101,7 +101,7 @@ class Views {
     const before = take();
     if (before) fill(before.fields);
     this.show({ firstOrders });
-    attempt(async () => showBalance(await firstBalance), { retry: () => attempt(() => this.balance()) });
+    attempt(() => this.balance(firstBalance), { retry: () => attempt(() => this.balance()) });
     if (this.settings && !before) attempt(() => this.settings());
     await this.goOn(before);
   }
@@ -110,7 +110,7 @@ class Views {
   async goOn(before) {
     const returned = sessionStorage.getItem(RETURNED), shop = before?.more.shop;
     sessionStorage.removeItem(RETURNED);
-    if (returned && this.wholeAccount) await attempt(() => this.purchases.watch(returned));
+    if (returned && this.wholeAccount) await this.purchases.watch(returned);
     else if (shop) await attempt(async () => this.reopen(shop, before.fields));
   }
 
@@ -121,8 +121,10 @@ class Views {
     this.shop.forgetCoupon();
   }
 
-  async balance() {
-    showBalance(await this.api.get("/balance"));
+  async balance(answer = this.api.get("/balance")) {
+    const account = await answer;
+    showBalance(account);
+    this.orders.heed(account);
   }
 
   show({ firstOrders = null } = {}) {

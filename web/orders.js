@@ -1,11 +1,11 @@
 // The orders, and sending failed ones again.
 import { button, busy, byId, el, empty, once, outside, row, say, table } from "./dom.js";
 import { attempt } from "./errors.js";
-import { shown } from "./money.js";
+import { hundredths, shown } from "./money.js";
 import { time } from "./times.js";
 import { STATUS, work } from "./words.js";
 
-const LOOK_AGAIN_MS = 3_000;
+const SOON_MS = 3_000, LATER_MS = 30_000;
 const MOST_RESENT_CALLS = 100;
 const COLUMNS = [
   { label: "Order" }, { label: "Work" }, { label: "Status" }, { label: "Credits", right: true }, { label: "Changed" }, { label: "Action" },
@@ -17,11 +17,13 @@ export class Orders {
     this.onChange = onChange;
     this.pages = 1;
     this.timer = null;
+    this.anyFailed = false;
+    this.hasCredits = false;
     byId("orders-status").addEventListener("change", () => {
       this.pages = 1;
       attempt(() => this.load());
     });
-    byId("resend-all").addEventListener("click", (event) => once(event.currentTarget, () => attempt(() => this.resendAll())));
+    byId("resend-all")?.addEventListener("click", (event) => once(event.currentTarget, () => attempt(() => this.resendAll())));
   }
 
   // The first answer may come from before the page was ready to show it.
@@ -36,7 +38,23 @@ export class Orders {
       more = cursor !== null;
       if (!more) break;
     }
+    const isWhole = status === "failed" || (status === "" && !more);
+    this.anyFailed = items.some((order) => order.status === "failed") || (!isWhole && (await this.hasFailed()));
     if (status === byId("orders-status").value) this.show(items, more, status);
+  }
+
+  async hasFailed() {
+    return (await this.api.get("/orders", { status: "failed", limit: 1 })).items.length > 0;
+  }
+
+  // Sending all again is offered once there are credits to pay for them.
+  heed(account) {
+    this.hasCredits = hundredths(account.balances.auto_order.available) > 0;
+    this.offerResend();
+  }
+
+  offerResend() {
+    byId("resend-all")?.toggleAttribute("hidden", !(this.anyFailed && this.hasCredits));
   }
 
   show(items, more, status) {
@@ -47,20 +65,20 @@ export class Orders {
     else list.replaceChildren(empty(status ? `No order is ${STATUS[status]}.` : "No orders yet. They show up here as your stores send them."));
     busy(list, false);
     if (focused) list.querySelector(`[data-order="${CSS.escape(focused)}"]`)?.focus();
-    byId("resend-all").hidden = !this.mayResend() || !items.some((order) => order.status === "failed");
-    const onTheirWay = items.some((order) => ["queued", "processing"].includes(order.status));
-    if (onTheirWay) this.timer = setTimeout(() => this.lookAgain(), LOOK_AGAIN_MS);
+    this.offerResend();
+    this.lookAgainIn(items.some((order) => ["queued", "processing"].includes(order.status)) ? SOON_MS : LATER_MS);
   }
 
-  // While orders are on their way, the list keeps itself up to date; a fault is not told, the next look may do better.
+  lookAgainIn(delayMs) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.lookAgain(), delayMs);
+  }
+
+  // The list keeps itself up to date, the more often while orders are on their way. A fault is not told: the next look may
+  // do better, and what a person does tells of it.
   async lookAgain() {
-    if (document.hidden || byId("orders").hidden) {
-      this.timer = setTimeout(() => this.lookAgain(), LOOK_AGAIN_MS);
-      return;
-    }
-    await Promise.all([this.load(), this.onChange()]).catch(() => {
-      this.timer = setTimeout(() => this.lookAgain(), 5 * LOOK_AGAIN_MS);
-    });
+    if (document.hidden || byId("orders").hidden) return this.lookAgainIn(SOON_MS);
+    return Promise.all([this.load(), this.onChange()]).catch(() => this.lookAgainIn(LATER_MS));
   }
 
   showMore() {
@@ -110,14 +128,10 @@ export class Orders {
   // Lists may lag a second behind: what was just sent again is shown as the order itself tells.
   async settle(orderId = null) {
     await Promise.all([this.load(), this.onChange()]);
-    if (orderId === null) {
-      this.timer ??= setTimeout(() => this.lookAgain(), LOOK_AGAIN_MS);
-      return;
-    }
+    this.lookAgainIn(SOON_MS);
+    if (orderId === null) return;
     const order = await this.api.get(`/orders/${encodeURIComponent(orderId)}`);
     const stale = byId("orders-list").querySelector(`[data-order="${CSS.escape(orderId)}"]`)?.closest("tr");
     stale?.replaceWith(row(COLUMNS, this.cells(order)));
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.lookAgain(), LOOK_AGAIN_MS);
   }
 }

@@ -21,6 +21,7 @@ export class Purchases {
     this.watched = null;
     byId("outcome").addEventListener("close", () => {
       this.watched = null;
+      byId("outcome-notices").replaceChildren();
     });
   }
 
@@ -63,7 +64,7 @@ export class Purchases {
 
   // What can be done about an unpaid purchase.
   actions(one) {
-    const trouble = byId("outcome").open ? { place: byId("outcome-actions") } : {};
+    const trouble = byId("outcome").open ? { place: byId("outcome-notices") } : {};
     const goOn = one.status === "pending" && one.payment?.redirect_url;
     return [
       goOn ? button("Pay now", () => goToProvider(one), { class: "main" }) : null,
@@ -82,11 +83,15 @@ export class Purchases {
   }
 
   // Opens the dialog on a purchase, and asks until its outcome is known.
-  async watch(purchaseId) {
+  watch(purchaseId) {
     this.watched = purchaseId;
     byId("outcome-text").textContent = "Asking what has become of your purchase…";
     byId("outcome-actions").replaceChildren(this.closing());
     if (!byId("outcome").open) byId("outcome").showModal();
+    return attempt(() => this.follow(purchaseId), { place: byId("outcome-notices") });
+  }
+
+  async follow(purchaseId) {
     for (let looks = 1; this.watched === purchaseId; looks += 1) {
       const one = await this.api.get(path(purchaseId));
       if (this.watched !== purchaseId) return;

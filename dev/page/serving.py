@@ -4,6 +4,7 @@ The headers are those of the template's own policy, so that the tested policy is
 """
 
 import gzip
+import hashlib
 import json
 import mimetypes
 from collections.abc import Iterator, Mapping
@@ -60,10 +61,10 @@ class Handler(web.Quiet):
     def do_GET(self) -> None:
         """Answer a file, or what the API answers."""
         path = urlsplit(self.path).path
-        if path.startswith("/v1/"):
+        if is_call(path):
             self._pass_on()
         elif path == "/config.json":
-            self.reply(200, "application/json", self.site.config, self.site.headers)
+            self._send("application/json", self.site.config.encode())
         else:
             self._file(path)
 
@@ -92,20 +93,30 @@ class Handler(web.Quiet):
         if found is None:
             self.reply(404, "text/plain", "There is no such file.", self.site.headers)
             return
-        body, more = found.read_bytes(), {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", **self.site.headers}
-        if "gzip" in self.headers.get("Accept-Encoding", ""):
-            body, more = gzip.compress(body, mtime=0), {**more, "Content-Encoding": "gzip"}
-        self.reply(200, type_of(found), body, more)
+        self._send(type_of(found), found.read_bytes())
+
+    def _send(self, kind: str, body: bytes) -> None:
+        """Answer what a browser may keep, but has to ask after each time; unless it has just that."""
+        tag = f'W/"{hashlib.sha256(body).hexdigest()}"'
+        more = {"Cache-Control": "no-cache", "ETag": tag, "Vary": "Accept-Encoding", **self.site.headers}
+        if self.headers.get("If-None-Match") == tag:
+            self.reply(304, kind, b"", more)
+        elif "gzip" in self.headers.get("Accept-Encoding", ""):
+            self.reply(200, kind, gzip.compress(body, mtime=0), {**more, "Content-Encoding": "gzip"})
+        else:
+            self.reply(200, kind, body, more)
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if not urlsplit(self.path).path.startswith("/v1/"):
+        if not is_call(urlsplit(self.path).path):
             self.reply(405, "text/plain", "Only the API takes such calls.", self.site.headers)
             return
         sent = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
         url = self.site.api_url + self.path
         try:
-            answer = requests.request(self.command, url, headers=sent, data=body, timeout=CALL_SECONDS)
+            answer = requests.request(
+                self.command, url, headers=sent, data=body, timeout=CALL_SECONDS, allow_redirects=False
+            )
         except requests.RequestException:
             self.reply(502, "application/json", '{"message": "Bad Gateway"}', self.site.headers)
             return
@@ -114,10 +125,18 @@ class Handler(web.Quiet):
         self.reply(answer.status_code, kind, answer.content, {**back, **self.site.headers})
 
 
+def is_call(path: str) -> bool:
+    """Whether a path is the API's. One that leads up again is not, as to CloudFront."""
+    return path.startswith("/v1/") and ".." not in unquote(path).split("/")
+
+
 def file_of(files: Path, path: str) -> Path | None:
     """The file that a path names, `/` being index.html; None if there is none, or it is not inside."""
-    wanted = (files / (unquote(path).lstrip("/") or "index.html")).resolve()
-    return wanted if wanted.is_relative_to(files.resolve()) and wanted.is_file() else None
+    try:
+        wanted = (files / (unquote(path).lstrip("/") or "index.html")).resolve()
+        return wanted if wanted.is_relative_to(files.resolve()) and wanted.is_file() else None
+    except (OSError, ValueError):  # too long for a name, or with a character that none has
+        return None
 
 
 def type_of(file: Path) -> str:

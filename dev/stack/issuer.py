@@ -123,7 +123,11 @@ class Handler(web.Quiet):
             self._answer(NOT_FOUND)
 
     def do_OPTIONS(self) -> None:
-        """Say who may call."""
+        """Say who may call what scripts call."""
+        path = urlsplit(self.path).path
+        if path != "/token" and path not in self.documents:
+            self._answer(NOT_FOUND)
+            return
         allowed = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "*"}
         self._answer(Answer(204, headers={**allowed, **self._cors()}))
 

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import html
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,8 @@ SCOPES = ("credits:read", "credits:purchase", "credits:consume", "credits:admin"
 SCOPE = " ".join(("openid", *SCOPES))
 CODE_SECONDS = 60
 TOKEN_SECONDS = 3600
+CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+"""A SHA-256 in base64url (RFC 7636, section 4.2)."""
 
 SCREEN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
@@ -159,7 +162,7 @@ class SignIn:
             return Answer(400, content=REFUSED.format(why="No such client, or not its address."))
         if asked.get("response_type") != "code":
             return self._back(asked, error="unsupported_response_type")
-        if asked.get("code_challenge_method") != "S256" or not asked.get("code_challenge"):
+        if asked.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(asked.get("code_challenge", "")):
             return self._back(asked, error="invalid_request")
         return None
 

@@ -113,7 +113,7 @@ def test_a_purchase_of_somebody_else_is_not_shown(visitor: Visitor) -> None:
     """Nor one that does not exist."""
     visitor.sign_in()
     visitor.page.goto(f"{visitor.home}?purchase_id=pur_{uuid4().hex}")
-    expect(visitor.page.get_by_role("alert")).to_be_visible()
+    expect(visitor.page.locator("#outcome").get_by_role("alert")).to_be_visible()
 
 
 def test_a_double_click_buys_once(visitor: Visitor) -> None:

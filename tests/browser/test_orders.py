@@ -84,12 +84,17 @@ def test_an_order_that_lacked_credits_is_paid_for_sent_again_and_explained(visit
 
 
 def test_all_failed_orders_are_sent_again_together(visitor: Visitor) -> None:
-    """By one button, which is there while there are any."""
+    """By one button, which is there while there are any, and credits to pay for them."""
     for _ in range(3):
         failed_order(visitor.merchant, "out of stock")
+    assert visitor.merchant.adjust("-5.00").status_code == 201
     visitor.sign_in()
-    visitor.page.get_by_label("Show").select_option("failed")
     expect(visitor.rows("orders")).to_have_count(3)
+    expect(visitor.available()).to_have_text("0.00")
+    expect(visitor.button("Resend all failed")).to_be_hidden()
+    assert visitor.merchant.adjust("5.00").status_code == 201
+    visitor.page.reload()
+    visitor.page.get_by_label("Show").select_option("failed")
     visitor.button("Resend all failed").click()
     expect(visitor.page.locator("#resend-text")).to_have_text("3 orders are on the way again.")
     expect(visitor.page.locator("#orders-list")).to_contain_text("No order is failed.")

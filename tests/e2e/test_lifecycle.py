@@ -46,7 +46,8 @@ def test_a_stopped_stack_leaves_no_process(stopped: Stopped) -> None:
     assert stopped.ran
     assert not processes_of(stopped.places)
     assert not stopped.places.info.exists()
-    for port in (stopped.places.port, stopped.places.issuer_port, stopped.places.sandbox_port):
+    places = stopped.places
+    for port in (places.port, places.issuer_port, places.sandbox_port, places.page_port):
         with socket.socket() as free:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.bind(("127.0.0.1", port))

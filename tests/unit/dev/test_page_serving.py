@@ -27,7 +27,10 @@ class Api(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         SEEN.append({"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body})
         content = b'{"code": "insufficient_credits"}'
-        self.send_response(402)
+        moved = self.path == "/v1/moved"
+        self.send_response(307 if moved else 402)
+        if moved:
+            self.send_header("Location", "/v1/elsewhere")
         for name, value in (("Content-Type", "application/problem+json"), ("Idempotent-Replayed", "true")):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
@@ -90,7 +93,18 @@ def test_the_configuration_names_the_issuer(site: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/../secret.txt", "/%2e%2e/secret.txt", "/vendor/../../secret.txt", "/link.txt", "/vendor", "/none.js", "//"],
+    [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/vendor/../../secret.txt",
+        "/link.txt",
+        "/vendor",
+        "/none.js",
+        "/%00",
+        f"/{'a' * 3000}",
+        "//",
+    ],
+    ids=lambda path: path[:24],
 )
 def test_what_is_not_of_the_page_is_not_served(site: str, path: str) -> None:
     """Nothing beside its folder, however it is asked for."""
@@ -110,6 +124,37 @@ def test_a_file_is_found_inside_alone(tmp_path: Path) -> None:
     assert file_of(tmp_path / "web", "/a.js") == (tmp_path / "web" / "a.js").resolve()
     assert file_of(tmp_path / "web", "/../b.js") is None
     assert file_of(tmp_path / "web", "/..%2fb.js") is None
+
+
+def test_a_file_that_is_known_is_not_sent_again(site: str) -> None:
+    """Nor is the configuration; only its tag says that it is the same."""
+    for path in ("/", "/config.json"):
+        first = requests.get(site + path, timeout=10)
+        assert first.headers["Cache-Control"] == "no-cache"
+        again = requests.get(site + path, headers={"If-None-Match": first.headers["ETag"]}, timeout=10)
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+        other = requests.get(site + path, headers={"If-None-Match": 'W/"another"'}, timeout=10)
+        assert (other.status_code, other.content) == (200, first.content)
+
+
+@pytest.mark.parametrize("path", ["/v1/../secret", "/v1/a/%2e%2e/%2E%2e/%2e%2e/secret", "/v1/..%2fsecret"])
+def test_a_call_stays_within_the_api(site: str, path: str) -> None:
+    """What leads out of `/v1` is no call: nothing else of what serves the API is reached."""
+    SEEN.clear()
+    with requests.Session() as session:
+        for method, status in (("GET", 404), ("POST", 405)):
+            request = requests.Request(method, site).prepare()
+            request.url = f"{site}{path}"
+            assert session.send(request, timeout=10).status_code == status
+    assert not SEEN
+
+
+def test_where_the_api_sends_to_is_the_browsers_to_go(site: str) -> None:
+    """A redirect comes back as it is."""
+    SEEN.clear()
+    answer = requests.get(f"{site}/v1/moved", allow_redirects=False, timeout=10)
+    assert (answer.status_code, answer.headers["Location"]) == (307, "/v1/elsewhere")
+    assert [seen["path"] for seen in SEEN] == ["/v1/moved"]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])

@@ -184,6 +184,8 @@ def test_an_address_that_is_given_twice_is_none(people: SignIn) -> None:
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"code_challenge": None}, "invalid_request"),
+        ({"code_challenge": "é" * 43}, "invalid_request"),
+        ({"code_challenge": CHALLENGE[:-1]}, "invalid_request"),
     ],
     ids=str,
 )
@@ -268,6 +270,25 @@ def test_a_token_is_signed_with_the_key_that_discovery_names(served: tuple[str, 
     assert (claims["account_id"], claims["scope"], "store_id" in claims) == ("acme", "credits:read", False)
 
 
+def test_a_name_is_only_text(served: tuple[str, str]) -> None:
+    """Whoever signs in by whatever name: it stands in the token as it is, and on no screen."""
+    address, page = served
+    name, asked = "<script>alert(1)</script>\r\nSet-Cookie: a=b", {**ASKED, "redirect_uri": f"{page}/"}
+    with requests.Session() as browser:
+        back = browser.post(
+            f"{address}/authorize?{urlencode(asked)}", data={"account": name}, allow_redirects=False, timeout=10
+        )
+        screen = browser.get(f"{address}/authorize", params={**asked, "prompt": "login"}, timeout=10)
+    assert [cookie.name for cookie in browser.cookies] == [f"session-{urlsplit(address).port}"]
+    assert "<script" not in screen.text
+    code = parse_qs(urlsplit(back.headers["Location"]).query)["code"][0]
+    told = requests.post(
+        f"{address}/token", data={**CHANGE, "redirect_uri": f"{page}/", "code": code}, timeout=10
+    ).json()
+    claims = jwt.decode(told["access_token"], options={"verify_signature": False})
+    assert claims["account_id"] == name
+
+
 def test_only_the_page_may_read(served: tuple[str, str]) -> None:
     """Its scripts may; those of another origin may not."""
     address, page = served
@@ -280,5 +301,8 @@ def test_only_the_page_may_read(served: tuple[str, str]) -> None:
     assert (token.status_code, token.headers["Access-Control-Allow-Origin"]) == (400, page)
     asked = requests.options(f"{address}/token", headers={"Origin": page}, timeout=10)
     assert (asked.status_code, asked.headers["Access-Control-Allow-Origin"]) == (204, page)
+    for path in ("/authorize", "/logout", "/none"):
+        refused = requests.options(address + path, headers={"Origin": page}, timeout=10)
+        assert (refused.status_code, "Access-Control-Allow-Origin" in refused.headers) == (404, False)
     assert requests.get(f"{address}/none", timeout=10).status_code == 404
     assert requests.post(f"{address}/none", timeout=10).status_code == 404
