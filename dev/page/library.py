@@ -14,7 +14,8 @@ VERSION = "3.8.8"
 CHECKSUM = "sha512-8N28E+a/oxfXWBgOMt+ZP/JUf/XR+IFbvkAEPP3gznXOMv9BpAAwiIj0TFNz3tGTPc0ZQ8zmWBNgN1nAys0gng=="
 """npm's own of the archive: `npm view oauth4webapi@VERSION dist.integrity` prints it."""
 
-FILES = {"build/index.js": "oauth4webapi.js", "LICENSE.md": "oauth4webapi.LICENSE.md"}
+FILES = {"build/index.js": "oauth4webapi.js", "LICENSE*": "oauth4webapi.LICENSE.txt"}
+"""What of the archive is taken, and what it is called here."""
 
 
 def fetch_library() -> list[Path]:
@@ -24,7 +25,8 @@ def fetch_library() -> list[Path]:
     except EngineError as error:
         raise SystemExit(f"error: the page's library could not be fetched: {error}") from None
     VENDOR.mkdir(exist_ok=True)
-    for source, name in FILES.items():
-        if not (VENDOR / name).exists() or (VENDOR / name).read_bytes() != (package / source).read_bytes():
-            shutil.copyfile(package / source, VENDOR / name)
+    for pattern, name in FILES.items():
+        [source] = package.glob(pattern)
+        if not (VENDOR / name).exists() or (VENDOR / name).read_bytes() != source.read_bytes():
+            shutil.copyfile(source, VENDOR / name)
     return [VENDOR / name for name in FILES.values()]
