@@ -27,6 +27,9 @@ republish: .venv/done ## make the events of all pages since SINCE=TIME again (AC
 restore-check: .venv/done ## what a point-in-time restore has torn in TABLE=… (REPAIR=1 mends it; see docs/runbook.md)
 	@PYTHONPATH=layers/common:. $(BIN)/python -m dev.restore.check
 
+smoke: .venv/done ## whether the stack at URL=… works, in an account of its own (TOKEN=… the platform's; on AWS run this first)
+	@PYTHONPATH=layers/common:cli:. $(BIN)/python -m dev.smoke.run
+
 deploy-page: .venv/done ## upload the merchant page to the bucket of STACK=… on AWS
 	@PYTHONPATH=layers/common:. $(BIN)/python -m dev.page.deploy
 
@@ -83,4 +86,4 @@ requirements: .venv/done ## pin what requirements/*.in ask for (remove a .txt fi
 	@dev/venv.sh .venv-sam requirements/sam.txt
 	@touch $@
 
-.PHONY: help run token reset dead-letters republish restore-check deploy-page screenshots test test-fast prove mutants check bench build sam-local test-sam docker requirements
+.PHONY: help run token reset dead-letters republish restore-check smoke deploy-page screenshots test test-fast prove mutants check bench build sam-local test-sam docker requirements
