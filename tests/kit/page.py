@@ -4,7 +4,8 @@ from pathlib import Path
 
 from dev.engines import node
 from dev.engines.dynamodb import CACHE
-from dev.page.deploy import Upload, page_of, put, uploads_of
+from dev.page.deploy import Upload, invalidate, page_of, put, uploads_of
+from dev.page.deploy import main as deploy_page
 from dev.page.headers import headers_of
 from dev.page.library import WEB, fetch_library
 from dev.page.serving import file_of, serving
@@ -19,10 +20,12 @@ __all__ = [
     "Person",
     "SignIn",
     "Upload",
+    "deploy_page",
     "fetch_axe",
     "fetch_library",
     "file_of",
     "headers_of",
+    "invalidate",
     "issuer",
     "page_headers",
     "page_of",

@@ -62,6 +62,16 @@ def test_page_and_api_are_one_origin() -> None:
     assert api["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
 
 
+def test_stacks_of_one_name_can_each_have_a_page() -> None:
+    """CloudFront's names count in all regions of an account, so they are made of the stack's id."""
+    unique = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+    named = [
+        properties("PageAccess")["OriginAccessControlConfig"]["Name"],
+        properties("PageHeaders")["ResponseHeadersPolicyConfig"]["Name"],
+    ]
+    assert named == [{"Fn::Join": ["-", ["page", unique]]}] * 2
+
+
 def test_the_apis_own_errors_come_through() -> None:
     """A custom error page would replace its problems."""
     assert "CustomErrorResponses" not in distribution()

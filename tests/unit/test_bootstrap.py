@@ -116,6 +116,7 @@ def test_what_providers_are_told_is_in_the_environment(environment: pytest.Monke
         ("https://a.example", ("https://a.example",)),
         ("https://a.example,https://b.example", ("https://a.example", "https://b.example")),
         ("https://a.example,", ("https://a.example",)),
+        (",https://a.example", ("https://a.example",)),
     ],
 )
 def test_origins_are_separated_by_commas(

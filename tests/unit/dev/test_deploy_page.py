@@ -7,9 +7,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from tests.kit.page import Upload, page_of, put, uploads_of
+from tests.kit.page import Upload, deploy_page, invalidate, page_of, put, uploads_of
 
 OUTPUTS = {
     "PageBucketName": "pages",
@@ -74,3 +75,40 @@ def test_a_stack_without_a_page_is_told() -> None:
     """With what would give it one."""
     with pytest.raises(SystemExit, match="deploy it with Page=on"):
         page_of("stack", {"ApiUrl": "https://api.example.com"})
+
+
+def test_cloudfront_forgets_every_file() -> None:
+    """And does so again at the next upload: no two calls have the same reference."""
+    calls: list[dict[str, Any]] = []
+
+    class CloudFront:
+        def create_invalidation(self, **call: Any) -> None:
+            calls.append(call)
+
+    invalidate(CloudFront(), "E1")
+    invalidate(CloudFront(), "E1")
+    assert [call["DistributionId"] for call in calls] == ["E1", "E1"]
+    assert [call["InvalidationBatch"]["Paths"] for call in calls] == [{"Quantity": 1, "Items": ["/*"]}] * 2
+    assert len({call["InvalidationBatch"]["CallerReference"] for call in calls}) == 2
+
+
+def test_a_stack_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is asked of AWS."""
+    monkeypatch.delenv("STACK", raising=False)
+    with pytest.raises(SystemExit, match="make deploy-page STACK="):
+        deploy_page()
+
+
+def test_what_aws_refuses_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a stack that is not there: nothing is fetched or uploaded for it."""
+
+    class CloudFormation:
+        def describe_stacks(self, **call: str) -> None:
+            message = f"Stack with id {call['StackName']} does not exist"
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks")
+
+    clients = {"cloudformation": CloudFormation()}
+    monkeypatch.setattr(boto3, "client", clients.__getitem__)
+    monkeypatch.setenv("STACK", "nowhere")
+    with pytest.raises(SystemExit, match=r"\Aerror: AWS refused: .*nowhere does not exist\Z"):
+        deploy_page()
