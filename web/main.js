@@ -93,7 +93,7 @@ class Views {
     this.history = new History(api);
     this.settings = byId("threshold-form") ? threshold(api) : null;
     for (const id of ["buy", "buy-more"]) byId(id)?.addEventListener("click", () => this.shop.open());
-    byId("sign-out").addEventListener("click", () => attempt(() => signOut(config)));
+    byId("sign-out").addEventListener("click", () => attempt(() => signOut(config, api.session)));
     addEventListener("hashchange", () => this.show());
   }
 

@@ -68,7 +68,7 @@ async function tokens(config, address, { state, nonce, verifier }) {
 }
 
 // The token's payload is read to show what may be done; what may be done, the API judges.
-function sessionOf(config, { access_token: token, expires_in: seconds }) {
+function sessionOf(config, { access_token: token, id_token: identity, expires_in: seconds }) {
   const base64 = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const claims = JSON.parse(new TextDecoder().decode(bytes));
@@ -77,6 +77,7 @@ function sessionOf(config, { access_token: token, expires_in: seconds }) {
   const prefix = /(\S*)credits:read/.exec(config.scope)?.[1] ?? "";
   return {
     token,
+    identity,
     expiresAt: claims.exp ? claims.exp * 1000 : Date.now() + (seconds ?? 300) * 1000,
     account: claims.account_id ?? null,
     store: claims.store_id ?? null,
@@ -87,12 +88,13 @@ function sessionOf(config, { access_token: token, expires_in: seconds }) {
 export const isOver = (session) => session.expiresAt - LEEWAY_MS <= Date.now();
 
 // Ends the session here and, where the provider has an address for it, there.
-export async function signOut(config) {
+export async function signOut(config, { identity }) {
   const server = await serverOf(config);
   sessionStorage.clear();
   if (!server.end_session_endpoint) return location.assign(home());
   const address = new URL(server.end_session_endpoint);
   address.searchParams.set("client_id", config.client_id);
+  if (identity) address.searchParams.set("id_token_hint", identity); // else the provider may ask first
   for (const name of ["post_logout_redirect_uri", "logout_uri"]) address.searchParams.set(name, home()); // the latter is Cognito's
   return location.assign(address);
 }

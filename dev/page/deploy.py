@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dev.page.library import WEB, fetch_library
-from dev.page.serving import type_of
+from dev.page.serving import TYPES, type_of
 from dev.stack.deploy import outputs_on_aws
 
 NEEDED = ("PageBucketName", "PageDistributionId", "PageUrl", "PageIssuer", "PageClientId", "PageScope")
@@ -64,8 +64,8 @@ def uploads_of(files: Path, outputs: Mapping[str, str]) -> Iterator[Upload]:
         "scope": outputs["PageScope"],
     }
     yield Upload("config.json", json.dumps(config).encode(), "application/json")
-    found = sorted((file for file in files.rglob("*") if file.is_file()), key=lambda file: (file.name == INDEX, file))
-    for file in found:
+    found = (file for file in files.rglob("*") if file.is_file() and file.suffix in TYPES)
+    for file in sorted(found, key=lambda file: (file.name == INDEX, file)):
         yield Upload(file.relative_to(files).as_posix(), file.read_bytes(), type_of(file))
 
 

@@ -6,7 +6,6 @@ The headers are those of the template's own policy, so that the tested policy is
 import gzip
 import hashlib
 import json
-import mimetypes
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,15 @@ from dev.page.library import WEB
 from dev.stack import web
 from dev.stack.sign_in import CLIENT_ID, SCOPE
 
-TYPES = {".js": "text/javascript", ".html": "text/html; charset=utf-8", ".svg": "image/svg+xml", ".css": "text/css"}
+TYPES = {
+    ".css": "text/css",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
+"""What the page is made of; nothing else that lies in its folder is served."""
+
 PASSED_ON = ("Authorization", "Idempotency-Key", "Accept", "Content-Type")
 """The headers of a call that the API sees; of CloudFront's, all but `Host`."""
 
@@ -134,11 +141,12 @@ def file_of(files: Path, path: str) -> Path | None:
     """The file that a path names, `/` being index.html; None if there is none, or it is not inside."""
     try:
         wanted = (files / (unquote(path).lstrip("/") or "index.html")).resolve()
-        return wanted if wanted.is_relative_to(files.resolve()) and wanted.is_file() else None
+        is_inside = wanted.is_relative_to(files.resolve()) and wanted.is_file()
     except (OSError, ValueError):  # too long for a name, or with a character that none has
         return None
+    return wanted if is_inside and wanted.suffix in TYPES else None
 
 
 def type_of(file: Path) -> str:
-    """A file's content type."""
-    return TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    """The content type of a file of the page."""
+    return TYPES[file.suffix]

@@ -35,13 +35,13 @@ def s3() -> Iterator[Any]:
 def files(tmp_path: Path) -> Path:
     """A small page."""
     (tmp_path / "vendor").mkdir()
-    for name in ("index.html", "main.js", "vendor/library.js", "style.css"):
+    for name in ("index.html", "main.js", "vendor/library.js", "style.css", ".DS_Store", "main.js~"):
         (tmp_path / name).write_text(f"content of {name}")
     return tmp_path
 
 
 def test_the_index_comes_last(files: Path) -> None:
-    """A half-done upload shows the page as it was; `config.json` is made of the stack's outputs."""
+    """A half-done upload shows the page as it was; `config.json` is made of outputs; an editor's leftovers stay here."""
     uploads = list(uploads_of(files, OUTPUTS))
     assert [upload.key for upload in uploads][0::4] == ["config.json", "index.html"]
     assert {upload.key for upload in uploads} == {
