@@ -190,8 +190,8 @@ def open_clients() -> tuple[Any, Any]:
         named_secrets = {f"{provider.upper()}_SECRET_NAME": signing.name_of(provider) for provider in deploy.SECRETS}
         os.environ.update(local | {variable: name for variable, name in named_secrets.items() if name in known})
         return deploy.client("dynamodb", places), deploy.client("lambda", places)
-    config = Config(retries={"mode": "standard", "total_max_attempts": 10})
-    return boto3.client("dynamodb", config=config), boto3.client("lambda", config=config)
+    patient, brief = (Config(retries={"mode": "standard", "total_max_attempts": most}) for most in (10, 4))
+    return boto3.client("dynamodb", config=patient), boto3.client("lambda", config=brief)
 
 
 if __name__ == "__main__":
