@@ -134,13 +134,13 @@ def moving_in(program: Program) -> list[dict[str, Any]]:
 
 
 def test_accounts_that_move_in_are_there_once(stack: Stack, program: Program, moving_in: list[dict[str, Any]]) -> None:
-    """A thousand of them, though the program is stopped half-way twice."""
+    """A thousand of them, though the program is stopped on its way twice."""
 
     def there(number: int) -> bool:
         answer = stack.call("GET", f"/v1/accounts/{moving_in[number]['account_id']}/balance")
         return answer.status_code == 200
 
-    for stop_at in (ACCOUNTS // 4, ACCOUNTS // 2):
+    for stop_at in (ACCOUNTS // 20, ACCOUNTS // 8):
         process = program.start("import", "accounts.csv", "--apply")
         while not there(stop_at):
             assert process.poll() is None
