@@ -1,4 +1,5 @@
 // The purchases, and what has become of one. The truth comes from the API, never from the address a buyer came back to.
+import { Problem, Unavailable } from "./api.js";
 import { renew } from "./basket.js";
 import { button, busy, byId, el, empty, once, outside, table } from "./dom.js";
 import { attempt } from "./errors.js";
@@ -82,7 +83,7 @@ export class Purchases {
     this.show(await this.api.send("POST", `${path(one.purchase_id)}/cancel`));
   }
 
-  // Opens the dialog on a purchase, and asks until its outcome is known.
+  // Opens the dialog on the purchase that a buyer comes back from, and asks until its outcome is known.
   watch(purchaseId) {
     this.watched = purchaseId;
     byId("outcome-text").textContent = "Asking what has become of your purchase…";
@@ -92,12 +93,24 @@ export class Purchases {
   }
 
   async follow(purchaseId) {
+    let one = await this.api.get(path(purchaseId));
+    if (one.status === "pending") one = await this.hint(one);
     for (let looks = 1; this.watched === purchaseId; looks += 1) {
-      const one = await this.api.get(path(purchaseId));
-      if (this.watched !== purchaseId) return;
       this.tell(one);
       if (one.status !== "pending") return;
       await new Promise((resolve) => setTimeout(resolve, looks < SOON ? LOOK_AGAIN_MS : LATER_MS));
+      one = await this.api.get(path(purchaseId));
+    }
+  }
+
+  // The buyer is back: has the service ask the provider at once, which takes what was approved. Its own look comes anyway.
+  async hint(one) {
+    if (!this.mayBuy()) return one;
+    try {
+      return await this.api.send("POST", `${path(one.purchase_id)}/checkout`, { payment_method: one.payment_method });
+    } catch (error) {
+      if (error instanceof Problem || error instanceof Unavailable) return one;
+      throw error;
     }
   }
 

@@ -98,15 +98,19 @@ def test_a_declined_payment_is_canceled(visitor: Visitor) -> None:
 
 
 def test_the_address_is_never_believed(visitor: Visitor) -> None:
-    """A return shows what the API tells: not paid yet, until the provider says so."""
+    """A return shows what the API tells: not paid yet, until the provider says so. It is asked once, at once."""
     buyer = buyer_of(visitor)
     purchase = buyer.start(package="auto_order-20")
     visitor.sign_in()
+    hints: list[str] = []
+    visitor.page.on("request", lambda request: hints.append(request.url) if request.method == "POST" else None)
     visitor.page.goto(f"{visitor.home}?purchase_id={purchase['purchase_id']}&status=credited")
     expect(visitor.outcome()).to_contain_text("Waiting for the provider")
     expect(visitor.page).to_have_url(visitor.home)
+    assert buyer.purchase(purchase["purchase_id"])["payment"] == purchase["payment"]
     assert buyer.deliver(buyer.event(purchase)) == 200
     expect(visitor.outcome()).to_have_text("Paid, credits added: 20.00 Auto-Order Credits.")
+    assert [url.rsplit("/", 1)[1] for url in hints if "/v1/" in url] == ["checkout"]
 
 
 def test_a_purchase_of_somebody_else_is_not_shown(visitor: Visitor) -> None:
