@@ -46,6 +46,10 @@ export function threshold(api) {
   const showSettings = ({ low_balance: low }) => {
     field.value = low ?? "";
   };
+  let isTyped = false; // what a person has typed is never replaced by an answer that comes late
+  field.addEventListener("input", () => {
+    isTyped = true;
+  });
   byId("threshold-form").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
@@ -62,6 +66,7 @@ export function threshold(api) {
     });
   });
   return async () => {
-    if (document.activeElement !== field) showSettings(await api.get("/settings"));
+    const settings = await api.get("/settings");
+    if (!isTyped) showSettings(settings);
   };
 }

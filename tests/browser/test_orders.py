@@ -132,6 +132,22 @@ def test_the_threshold_is_set_and_taken_away(visitor: Visitor) -> None:
     assert visitor.merchant.call("GET", "/settings").json() == {"low_balance": None}
 
 
+def test_what_is_typed_is_not_replaced_by_a_late_answer(visitor: Visitor) -> None:
+    """The threshold as it is comes when another one is typed already: that one stays, and is saved."""
+    waiting: list[Route] = []
+    visitor.page.route("**/settings", lambda route: waiting.append(route) if not waiting else route.continue_())
+    visitor.sign_in()
+    field = visitor.page.get_by_label("Tell me when fewer are left than")
+    field.fill("3")
+    visitor.page.locator("#orders-title").click()
+    with visitor.page.expect_response("**/settings"):
+        waiting[0].continue_()
+    expect(visitor.available()).to_have_text("5.00")
+    expect(field).to_have_value("3")
+    visitor.button("Save").click()
+    expect(visitor.page.locator("#threshold-text")).to_have_text("Saved: you are told below 3.00 credits.")
+
+
 def test_a_user_of_one_store_sees_only_that(visitor: Visitor) -> None:
     """Its orders and the shared balance; neither purchases nor history, nor another store's orders."""
     mine, other = (failed_order(visitor.merchant, "out of stock", store) for store in ("mine", "other"))

@@ -2,9 +2,9 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,11 @@ def _run(
             writer = csv.writer(opened.enter_context(Path(report).open("w", encoding="utf-8", newline="")))
             writer.writerow(REPORT)
 
+        # Closed whatever ends it: after a Ctrl-C while a row is printed, the rest would be done all the same.
+        results = opened.enter_context(closing(_in_order(rows, work, workers)))
+
         def told() -> Iterator[Result]:
-            for result in _in_order(rows, work, workers):
+            for result in results:
                 counts[result.outcome] += 1
                 if writer:
                     writer.writerow([result.row.line, result.row.account_id, result.outcome, result.detail])
@@ -81,7 +84,7 @@ def _run(
     return counts
 
 
-def _in_order(rows: list[Row], work: Callable[[Row], Result], workers: int) -> Iterator[Result]:
+def _in_order(rows: list[Row], work: Callable[[Row], Result], workers: int) -> Generator[Result, None, None]:
     """The results in the order of the rows; whoever stops listening stops the rows that were not begun."""
     pool = ThreadPoolExecutor(workers)
     try:

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from credits import Client
-from credits.importing import BadFile, do, look, read_rows
+from credits.importing import BadFile, Result, do, look, read_rows
+from credits.program import moving
 from tests.kit.served import Fault, Served, client_of, serving
 from tests.kit.template import ROOT
 
@@ -136,6 +139,31 @@ def test_a_run_that_is_killed_twice_opens_every_account_once(served: Served, tmp
     platform = client_of(served)
     assert {one: platform.balance(one)["balances"]["auto_order"]["posted"] for one in accounts} == accounts
     assert all(platform.balance(one)["version"] == 1 for one in accounts)
+
+
+class Interrupted:
+    """A screen on which Ctrl-C comes while the first row is printed."""
+
+    as_json = False
+
+    @contextmanager
+    def progress(self, *_: Any) -> Iterator[Callable[[], None]]:
+        """Show none."""
+        yield lambda: None
+
+    def rows(self, results: Iterator[Any], _: Any) -> None:
+        """Print a row, and be interrupted."""
+        next(results)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_a_row_is_printed_ends_the_run() -> None:
+    """Nobody works on when it has ended: what was not begun is never begun."""
+    rows = rows_of("account_id\n" + "".join(f"a{number}\n" for number in range(500)))
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt) as raised:  # which holds on to all that was running, as at a program's end
+        vars(moving)["_run"](SimpleNamespace(out=Interrupted()), rows, lambda row: Result(row, "opened"), None, 2)
+    assert (raised.type, set(threading.enumerate())) == (KeyboardInterrupt, before)
 
 
 def start(*arguments: str, address: str) -> subprocess.Popen[str]:
