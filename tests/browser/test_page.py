@@ -78,27 +78,27 @@ def test_axe_finds_what_is_not_for_everybody(visitor: Visitor) -> None:
     assert violations(visitor.page) == ["button-name: <button></button>"]
 
 
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until the element has the focus."""
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
+            return
+    raise AssertionError(f"Tab does not lead to {selector}")
+
+
 def test_credits_are_bought_by_keyboard_alone(visitor: Visitor) -> None:
     """From the address to the provider's page, without a mouse."""
     page = visitor.page
     visitor.sign_in()
     expect(visitor.available()).to_have_text("5.00")
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == "buy":
-            break
+    tab_to(page, "#buy")
     page.keyboard.press("Enter")
     expect(page.locator("#package-auto_order-20")).to_be_checked()
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.name") == "package":
-            break
+    tab_to(page, "[name=package]")
     page.keyboard.press("ArrowDown")
     expect(page.locator("#package-auto_order-100")).to_be_checked()
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == "pay":
-            break
+    tab_to(page, "#pay")
     page.keyboard.press("Enter")
     page.wait_for_url("**/pay/**")
     assert visitor.purchases()[0]["package"] == "auto_order-100"
