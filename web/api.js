@@ -30,9 +30,10 @@ export class Api {
     return this.call("GET", path + queryOf(query));
   }
 
-  // A call with a key, or of a route that is idempotent by itself: sent again after "later", it does nothing twice.
-  send(method, path, body = {}, key = null) {
-    return this.call(method, path, { body, key });
+  // A call of a route that is idempotent by itself: sent again after "later", it does nothing twice. Others need a key, and
+  // are made by `answer`.
+  send(method, path, body = {}) {
+    return this.call(method, path, { body });
   }
 
   async text(path, query) {

@@ -25,7 +25,7 @@ function fill(node, attributes, children) {
 export const button = (label, onclick, attributes = {}) => el("button", { type: "button", onclick, ...attributes }, label);
 
 // Text of a stranger's: it keeps its own direction and disturbs nothing around it.
-export const outside = (text, attributes = {}) => el("bdi", { class: "outside", ...attributes }, text);
+export const outside = (text) => el("bdi", { class: "outside" }, text);
 
 // A table that narrow screens show as cards. The roles keep it a table whatever the style makes of it.
 export function table(caption, columns, rows) {

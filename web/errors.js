@@ -26,16 +26,15 @@ export function tell(error, { place, retry } = {}) {
 
 function told({ message, status, body }) {
   if (status !== 500) return message;
-  return `The service has failed. It has been told. Try again later${body.request_id ? ` (request ${body.request_id})` : ""}.`;
+  const request = body.request_id ? ` If it happens again, tell support: request ${body.request_id}.` : "";
+  return `Something went wrong on our side. Try again later.${request}`;
 }
 
-// Runs the work, and says what went wrong; true if nothing did.
+// Runs the work, and says what went wrong.
 export async function attempt(work, options = {}) {
   try {
     await work();
-    return true;
   } catch (error) {
     tell(error, { retry: () => attempt(work, options), ...options });
-    return false;
   }
 }

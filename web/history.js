@@ -133,8 +133,8 @@ function tellStatement(kind, text, ...more) {
 
 function tellVerdict(account, { opening, closing, entries, pages, findings }) {
   if (pages === null) {
-    const command = `credits verify journal.jsonl --anchor ${closing.version}:${closing.hash}`;
-    const text = `This is more than ${shown(`${MOST_PAGES}.00`).slice(0, -3)} pages: check it with the program instead. Export the journal of ${account} and run`;
+    const command = `credits journal ${account} --output journal.jsonl\ncredits verify journal.jsonl --anchor ${closing.version}:${closing.hash}`;
+    const text = `This is more than ${shown(`${MOST_PAGES}.00`).slice(0, -3)} pages: check it with the program instead:`;
     tellStatement("warning", text, el("pre", { tabindex: "0" }, command));
   } else if (findings.length) {
     const list = el("ul", {}, ...findings.map((finding) => el("li", {}, finding)));

@@ -3,7 +3,7 @@ import { button, busy, byId, el, empty, once, outside, row, say, table } from ".
 import { attempt } from "./errors.js";
 import { hundredths, shown } from "./money.js";
 import { time } from "./times.js";
-import { STATUS, work } from "./words.js";
+import { work } from "./words.js";
 
 const SOON_MS = 3_000, LATER_MS = 30_000;
 const MOST_RESENT_CALLS = 100;
@@ -62,7 +62,7 @@ export class Orders {
     const focused = document.activeElement?.dataset?.order;
     const next = more ? button("Show more", () => this.showMore()) : null;
     if (items.length) list.replaceChildren(table("Orders, newest first", COLUMNS, items.map((order) => this.cells(order))), next ?? "");
-    else list.replaceChildren(empty(status ? `No order is ${STATUS[status]}.` : "No orders yet. They show up here as your stores send them."));
+    else list.replaceChildren(empty(status ? `No order is ${status}.` : "No orders yet. They show up here as your stores send them."));
     busy(list, false);
     if (focused) list.querySelector(`[data-order="${CSS.escape(focused)}"]`)?.focus();
     this.offerResend();
@@ -96,7 +96,7 @@ export class Orders {
     return [
       [outside(order.order_id), el("p", { class: "muted" }, "Store ", outside(order.store_id))],
       work(order.order_type, order.tracking),
-      [el("span", { class: `status ${order.status}` }, STATUS[order.status] ?? order.status), reason ?? "", number ?? ""],
+      [el("span", { class: `status ${order.status}` }, order.status), reason ?? "", number ?? ""],
       shown(order.credits),
       el("time", { datetime: order.updated_at }, time(order.updated_at)),
       order.status === "failed" && this.mayResend() ? this.resendButton(order) : "",
@@ -110,7 +110,7 @@ export class Orders {
 
   async resend(order) {
     const { status } = await this.api.send("POST", `/orders/${encodeURIComponent(order.order_id)}/resend`);
-    say(`Order ${order.order_id} is ${STATUS[status] ?? status} again.`);
+    say(`Order ${order.order_id} is ${status} again.`);
     await this.settle(order.order_id);
   }
 

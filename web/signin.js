@@ -6,13 +6,8 @@ const PENDING = "sign-in", SERVER = "sign-in server";
 const LEEWAY_MS = 10_000;
 const RIGHTS = ["credits:read", "credits:purchase", "credits:consume", "credits:admin"];
 
-// What comes of a return that signs nobody in. `silent`: nobody was asked for anything yet, and somebody should be.
-export class NotSignedIn extends Error {
-  constructor(message, silent = false) {
-    super(message);
-    this.silent = silent;
-  }
-}
+// Nobody is signed in; the message says why, to the person.
+export class NotSignedIn extends Error {}
 
 const home = () => `${location.origin}/`;
 
@@ -48,7 +43,7 @@ export async function arrive(config, address) {
     throw new NotSignedIn("This sign-in was not begun here, or is over. Please sign in again.");
   history.replaceState(null, "", `/${pending.hash}`);
   const error = address.searchParams.get("error");
-  if (error && pending.silent) throw new NotSignedIn("Sign in to see your credits.", true);
+  if (error && pending.silent) throw new NotSignedIn("Sign in to see your credits.");
   if (error) throw new NotSignedIn("The sign-in was refused or called off. Please try again.");
   return sessionOf(config, await tokens(config, address, pending));
 }

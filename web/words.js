@@ -26,10 +26,6 @@ export function action(name) {
   return work(orderType, tracking);
 }
 
-export const STATUS = {
-  queued: "queued", processing: "processing", ordered: "ordered", shipped: "shipped", failed: "failed",
-};
-
 const PARTS = { order: "the order", tracking: "the tracking number", sourcing: "sourcing" };
 
 const KINDS = {

@@ -6,6 +6,7 @@ Each chapter does something, looks at what came of it, and says in a line what i
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import uuid4
 
 import requests
@@ -119,8 +120,8 @@ class Story:
     def statement(self) -> str:
         """The rows of a statement add up."""
         rows = [row for row in self.client.statement(self.account_id) if row["unit"] == "auto_order"]
-        total = sum(int(row["posted"].replace(".", "")) for row in rows)
-        see(rows[-1]["balance_posted"] == "1.17" and total == 117, "the statement does not add up to 1.17")  # noqa: PLR2004
+        total = sum(Decimal(row["posted"]) for row in rows)
+        see(f"{total}" == rows[-1]["balance_posted"] == "1.17", f"the statement adds up to {total}, it should be 1.17")
         return f"a statement of {len(rows)} rows adds up"
 
     def journal(self) -> str:

@@ -7,7 +7,7 @@ from dev.engines.dynamodb import CACHE
 from dev.page.deploy import Upload, invalidate, page_of, put, uploads_of
 from dev.page.deploy import main as deploy_page
 from dev.page.headers import headers_of
-from dev.page.library import WEB, fetch_library
+from dev.page.library import WEB
 from dev.page.serving import file_of, serving
 from dev.stack import issuer
 from dev.stack.sign_in import CLIENT_ID, SCOPES, Person, SignIn
@@ -22,7 +22,6 @@ __all__ = [
     "Upload",
     "deploy_page",
     "fetch_axe",
-    "fetch_library",
     "file_of",
     "headers_of",
     "invalidate",
